@@ -1,0 +1,39 @@
+import { cloudflareTest } from '@cloudflare/vitest-plugin'
+import { defineConfig } from 'vitest/config'
+
+/** Two projects: `node` runs the pure core in milliseconds, `workerd` runs Workers and Durable Objects on the real runtime. */
+export default defineConfig({
+  test: {
+    projects: [
+      {
+        test: {
+          name: 'node',
+          include: ['test/protocol/**/*.test.ts', 'test/spec/**/*.test.ts', 'test/scripts/**/*.test.ts'],
+        },
+      },
+      {
+        plugins: [
+          cloudflareTest({
+            wrangler: { configPath: './wrangler.toml' },
+            miniflare: {
+              bindings: {
+                SERVER_NAME: 'test.local',
+                PUBLIC_URL: 'http://test.local',
+                REGISTRATION: 'open',
+                REGISTRATION_SHARED_SECRET: 'shared-secret-of-the-tests',
+                RATE_LIMITS: 'off',
+                ALLOW_PRIVATE_ADDRESSES: 'on',
+              },
+            },
+          }),
+        ],
+        test: {
+          name: 'workerd',
+          include: ['test/workerd/**/*.test.ts', 'test/federation/**/*.test.ts'],
+          testTimeout: 30_000,
+          hookTimeout: 30_000,
+        },
+      },
+    ],
+  },
+})

@@ -1,0 +1,2 @@
+declare const brand: unique symbol
+export type RoomId = string & { readonly [brand]: 'RoomId' }
