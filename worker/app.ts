@@ -1,0 +1,40 @@
+/**
+ * The table of contents: every operation this server answers, mounted on hono.
+ *
+ * Unknown paths answer 404 M_UNRECOGNIZED, known paths with another method 405, and every answer carries CORS headers
+ * (spec: client-server-api/#web-browser-clients, #common-error-codes).
+ */
+import { fail } from '#protocol/errors.ts'
+import { Hono } from 'hono'
+
+import { operations } from './operations.ts'
+import type { Env } from './env.ts'
+import { withCors } from './middleware/cors.ts'
+import type { Operation } from './operation.ts'
+import { errorResponse } from './refusal.ts'
+import { pathsOf, routeHandler } from './route.ts'
+import { setUp } from './set-up.ts'
+
+export function createApp(list: readonly Operation[] = operations): Hono<{ Bindings: Env }> {
+  const app = new Hono<{ Bindings: Env }>()
+  app.use(withCors)
+  app.use(async (c, next) => {
+    await setUp(c.env)
+    await next()
+  })
+  const known = new Set<string>()
+  for (const op of list) {
+    for (const path of pathsOf(op)) {
+      app.on(op.method, path, routeHandler(op))
+      known.add(path)
+    }
+  }
+  for (const path of known) app.all(path, () => errorResponse(fail('method_not_allowed')))
+  app.notFound(() => errorResponse(fail('unrecognized')))
+  app.onError((error) => {
+    // A bug: the stack is for the owner's log, never for the client.
+    console.error('unhandled', error)
+    return errorResponse(fail('internal'))
+  })
+  return app
+}

@@ -1,0 +1,24 @@
+/** The bindings of wrangler.toml, as the Worker and every Durable Object sees them. */
+import type { RoomDO } from '../durable-objects/room/room-do.ts'
+import type { UserSyncDO } from '../durable-objects/user-sync/user-sync-do.ts'
+
+export interface Env extends SettingVariables {
+  readonly DB: D1Database
+  readonly MEDIA: R2Bucket
+  readonly ROOM: DurableObjectNamespace<RoomDO>
+  readonly USER_SYNC: DurableObjectNamespace<UserSyncDO>
+}
+
+/** Plain variables and secrets. `settings.ts` gives each its meaning, default and check. */
+export interface SettingVariables {
+  readonly SERVER_NAME: string
+  readonly PUBLIC_URL?: string
+  readonly REGISTRATION?: string
+  readonly REGISTRATION_SHARED_SECRET?: string
+  readonly RATE_LIMITS?: string
+  readonly LOG_LEVEL?: string
+  readonly DEFAULT_ROOM_VERSION?: string
+  readonly ALLOW_PRIVATE_ADDRESSES?: string
+  /** Base64 of the 32-byte Ed25519 seed; without it the Worker makes a key and keeps it in D1. */
+  readonly SIGNING_KEY?: string
+}

@@ -1,0 +1,67 @@
+/**
+ * Every reason for which a request can fail, and how it looks on the wire.
+ *
+ * Spec: client-server-api/#standard-error-response, #common-error-codes. Code names reasons; only this table knows
+ * status codes. A new reason does not compile until it has its wire form.
+ */
+export type WireError = readonly [status: number, errcode: string, message: string]
+
+const table = {
+  // Asking
+  not_json: [400, 'M_NOT_JSON', 'The body is not valid JSON'],
+  bad_json: [400, 'M_BAD_JSON', 'The body does not have the form that this operation takes'],
+  missing_param: [400, 'M_MISSING_PARAM', 'A required parameter is missing'],
+  invalid_param: [400, 'M_INVALID_PARAM', 'A parameter has an invalid value'],
+  unrecognized: [404, 'M_UNRECOGNIZED', 'This server does not know that endpoint'],
+  method_not_allowed: [405, 'M_UNRECOGNIZED', 'This endpoint does not take that method'],
+  not_found: [404, 'M_NOT_FOUND', 'Not found'],
+  too_large: [413, 'M_TOO_LARGE', 'The request or event is too large'],
+  limit_exceeded: [429, 'M_LIMIT_EXCEEDED', 'Too many requests'],
+  internal: [500, 'M_UNKNOWN', 'Internal error'],
+  // Who asks
+  missing_token: [401, 'M_MISSING_TOKEN', 'Missing access token'],
+  unknown_token: [401, 'M_UNKNOWN_TOKEN', 'Unrecognised access token'],
+  forbidden: [403, 'M_FORBIDDEN', 'You are not allowed to do that'],
+  guest_forbidden: [403, 'M_GUEST_ACCESS_FORBIDDEN', 'Guests may not do that'],
+  user_deactivated: [403, 'M_USER_DEACTIVATED', 'This account has been deactivated'],
+  wrong_credentials: [403, 'M_FORBIDDEN', 'Wrong user name or password'],
+  // Accounts
+  user_in_use: [400, 'M_USER_IN_USE', 'That user name is taken'],
+  invalid_username: [400, 'M_INVALID_USERNAME', 'That user name is not valid'],
+  exclusive: [400, 'M_EXCLUSIVE', 'That name is reserved'],
+  weak_password: [400, 'M_WEAK_PASSWORD', 'That password is too weak'],
+  registration_closed: [403, 'M_FORBIDDEN', 'Registration is closed on this server'],
+  // Rooms
+  room_in_use: [400, 'M_ROOM_IN_USE', 'That room alias is taken'],
+  unsupported_room_version: [400, 'M_UNSUPPORTED_ROOM_VERSION', 'This server does not support that room version'],
+  incompatible_room_version: [400, 'M_INCOMPATIBLE_ROOM_VERSION', 'You do not support the version of this room'],
+  invalid_room_state: [400, 'M_INVALID_ROOM_STATE', 'The initial state of the room is not allowed'],
+  bad_state: [400, 'M_BAD_STATE', 'The room is not in a state that allows this'],
+  bad_alias: [400, 'M_BAD_ALIAS', 'An alias does not point to this room'],
+  unable_to_authorise_join: [400, 'M_UNABLE_TO_AUTHORISE_JOIN', 'This server cannot check the conditions of that join'],
+  unknown_room: [404, 'M_NOT_FOUND', 'Unknown room'],
+  unknown_event: [404, 'M_NOT_FOUND', 'Unknown event'],
+  not_in_room: [403, 'M_FORBIDDEN', 'You are not in that room'],
+  event_not_allowed: [403, 'M_FORBIDDEN', 'The rules of the room do not allow that event'],
+  cannot_leave_server_notice_room: [403, 'M_CANNOT_LEAVE_SERVER_NOTICE_ROOM', 'You cannot leave that room'],
+} satisfies Record<string, WireError>
+
+export type Reason = keyof typeof table
+
+/** The wire form of a reason. */
+export function wireError(reason: Reason): WireError {
+  return table[reason]
+}
+
+/** An expected failure as it travels over RPC: data, since class identity does not survive there. */
+export interface Failure {
+  readonly ok: false
+  readonly reason: Reason
+  /** For the person who reads the error; the reason's own text when absent. */
+  readonly message?: string
+}
+export type Outcome<T = unknown> = ({ readonly ok: true } & T) | Failure
+
+export function fail(reason: Reason, message?: string): Failure {
+  return message === undefined ? { ok: false, reason } : { ok: false, reason, message }
+}

@@ -1,0 +1,41 @@
+/** Reads a request's JSON body within a byte limit. Never buffers more than that, whatever Content-Length says. */
+import type { JsonValue } from '#protocol/json/json.ts'
+
+import { refuse } from './refusal.ts'
+
+const defaultLimit = 1024 * 1024
+
+interface BodyLimits {
+  readonly maxBody?: number
+  readonly bodyOptional?: true
+}
+
+/** The parsed body. Refuses with M_TOO_LARGE or M_NOT_JSON. The Content-Type is not looked at: clients get it wrong. */
+export async function readJsonBody(request: Request, limits: BodyLimits): Promise<JsonValue> {
+  const bytes = await readAtMost(request.body, limits.maxBody ?? defaultLimit)
+  if (bytes.byteLength === 0 && limits.bodyOptional) return {}
+  try {
+    return JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: false }).decode(bytes))
+  } catch {
+    return refuse('not_json')
+  }
+}
+
+async function readAtMost(body: ReadableStream<Uint8Array> | null, limit: number): Promise<Uint8Array> {
+  if (!body) return new Uint8Array()
+  const chunks: Uint8Array[] = []
+  let size = 0
+  for await (const chunk of body) {
+    size += chunk.byteLength
+    if (size > limit) refuse('too_large', `The body is larger than ${limit} bytes`)
+    chunks.push(chunk)
+  }
+  if (chunks.length === 1) return chunks[0] ?? new Uint8Array()
+  const whole = new Uint8Array(size)
+  let at = 0
+  for (const chunk of chunks) {
+    whole.set(chunk, at)
+    at += chunk.byteLength
+  }
+  return whole
+}

@@ -1,0 +1,80 @@
+/** Turns an operation into a hono route: parse the path, know the requester, read and check the body, answer. */
+import { fail } from '#protocol/errors.ts'
+import { parseEventId } from '#protocol/identifiers/event-id.ts'
+import { parseRoomId } from '#protocol/identifiers/room-id.ts'
+import { parseUserId } from '#protocol/identifiers/user-id.ts'
+import type { Context } from 'hono'
+import * as v from 'valibot'
+
+import type { Env } from './env.ts'
+import { requesterOf } from './middleware/access-token.ts'
+import type { Call, Operation } from './operation.ts'
+import { readJsonBody } from './read-body.ts'
+import { errorResponse, Refusal, refuse } from './refusal.ts'
+import { settingsOf } from './settings.ts'
+
+export type HonoContext = Context<{ Bindings: Env }>
+
+const parsers: Readonly<Record<string, (value: string) => unknown>> = {
+  roomId: parseRoomId,
+  userId: parseUserId,
+  eventId: parseEventId,
+}
+
+/** Every path an operation answers on: its own, its aliases, and the r0 form where old clients use it. */
+export function pathsOf({ path, options }: Operation): string[] {
+  const paths = [path, ...(options.aliases ?? [])]
+  if (options.r0) paths.push(path.replace(/^(\/_matrix\/(?:client|media)\/)v[13]\//, '$1r0/'))
+  return paths
+}
+
+export function routeHandler(op: Operation): (c: HonoContext) => Promise<Response> {
+  return async (c) => {
+    try {
+      const answer = await op.handle(await callOf(op, c))
+      return answer instanceof Response ? answer : Response.json(answer)
+    } catch (error) {
+      if (error instanceof Refusal) return errorResponse(error.failure, error.fields)
+      throw error
+    }
+  }
+}
+
+async function callOf(op: Operation, c: HonoContext): Promise<Call<string, 'optional', unknown>> {
+  const { auth, body: schema } = op.options
+  const settings = settingsOf(c.env)
+  const requester = auth === 'none' ? undefined : await requesterOf(c.req.raw, c.env, settings, op.options)
+  const path = parsePath(c.req.param())
+  return {
+    request: c.req.raw,
+    env: c.env,
+    settings,
+    path,
+    query: new URL(c.req.url).searchParams,
+    body: schema ? checkBody(schema, await readJsonBody(c.req.raw, op.options)) : undefined,
+    requester,
+    waitUntil: (work) => c.executionCtx.waitUntil(work),
+  }
+}
+
+function parsePath(params: Record<string, string>): Record<string, never> {
+  const parsed: Record<string, unknown> = {}
+  for (const [name, text] of Object.entries(params)) {
+    const parse = Object.hasOwn(parsers, name) ? parsers[name] : undefined
+    const value = parse ? parse(text) : text
+    if (value === undefined) refuse('invalid_param', `${name} in the path is malformed`)
+    parsed[name] = value
+  }
+  return parsed as Record<string, never>
+}
+
+function checkBody(schema: v.GenericSchema, body: unknown): unknown {
+  const result = v.safeParse(schema, body)
+  if (result.success) return result.output
+  const issue = result.issues[0]
+  const where = v.getDotPath(issue)
+  const missing = issue.received === 'undefined'
+  throw new Refusal(
+    fail(missing ? 'missing_param' : 'bad_json', where === null ? issue.message : `${where}: ${issue.message}`),
+  )
+}

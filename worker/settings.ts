@@ -1,0 +1,59 @@
+/** What the owner chose: every variable of the environment, parsed once, with its default. A bad value is one clear line. */
+import { parseServerName, type ServerName } from '#protocol/identifiers/server-name.ts'
+import { rulesOf, type RoomVersion } from '#protocol/room-versions/rules.ts'
+
+import type { SettingVariables } from './env.ts'
+
+export type Registration = 'open' | 'token' | 'closed'
+export type LogLevel = 'debug' | 'info' | 'warn' | 'error'
+
+export interface Settings {
+  readonly serverName: ServerName
+  /** Base URL of the client API, without a trailing slash. */
+  readonly publicUrl: string
+  readonly registration: Registration
+  /** Enables `/_synapse/admin/v1/register`. */
+  readonly registrationSharedSecret: string | undefined
+  readonly rateLimits: boolean
+  readonly logLevel: LogLevel
+  readonly defaultRoomVersion: RoomVersion
+  /** Development only: outgoing requests may reach loopback and private addresses. */
+  readonly allowPrivateAddresses: boolean
+}
+
+/** A setting that cannot be used; its message is for the owner. */
+export class SettingError extends Error {}
+
+const parsed = new WeakMap<SettingVariables, Settings>()
+
+/** The settings of this environment. Throws SettingError naming the variable and what it may be. */
+export function settingsOf(env: SettingVariables): Settings {
+  let settings = parsed.get(env)
+  if (!settings) parsed.set(env, (settings = parseSettings(env)))
+  return settings
+}
+
+function parseSettings(env: SettingVariables): Settings {
+  const serverName = parseServerName(env.SERVER_NAME)
+  if (!serverName) throw new SettingError(`SERVER_NAME is not a Matrix server name: ${JSON.stringify(env.SERVER_NAME)}`)
+  const defaultVersion = rulesOf(env.DEFAULT_ROOM_VERSION || '12')
+  if (!defaultVersion) throw new SettingError('DEFAULT_ROOM_VERSION must be a room version from 1 to 12')
+  return {
+    serverName,
+    publicUrl: (env.PUBLIC_URL || `https://${serverName}`).replace(/\/+$/, ''),
+    registration: oneOf('REGISTRATION', env.REGISTRATION, ['closed', 'token', 'open']),
+    registrationSharedSecret: env.REGISTRATION_SHARED_SECRET || undefined,
+    rateLimits: oneOf('RATE_LIMITS', env.RATE_LIMITS, ['on', 'off']) === 'on',
+    logLevel: oneOf('LOG_LEVEL', env.LOG_LEVEL, ['info', 'debug', 'warn', 'error']),
+    defaultRoomVersion: defaultVersion.version,
+    allowPrivateAddresses: oneOf('ALLOW_PRIVATE_ADDRESSES', env.ALLOW_PRIVATE_ADDRESSES, ['off', 'on']) === 'on',
+  }
+}
+
+/** The first choice is the default. */
+function oneOf<const T extends string>(name: string, value: string | undefined, choices: readonly [T, ...T[]]): T {
+  if (value === undefined || value === '') return choices[0]
+  const choice = choices.find((candidate) => candidate === value)
+  if (!choice) throw new SettingError(`${name} must be one of ${choices.join(', ')}, not ${JSON.stringify(value)}`)
+  return choice
+}
