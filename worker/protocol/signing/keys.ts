@@ -1,0 +1,28 @@
+/**
+ * Ed25519 keys: from a 32-byte seed to what signs and what others verify with.
+ *
+ * Spec: appendices/#signing-details. A signing key identifier is `<algorithm>:<name>`; `ed25519` is the only algorithm.
+ */
+import { getPublicKey, hashes } from '@noble/ed25519'
+import { sha512 } from '@noble/hashes/sha2.js'
+import type { SigningKey } from './crypto.ts'
+
+hashes.sha512 = sha512
+
+const keyIdGrammar = /^ed25519:[0-9A-Za-z_+/=-]{1,128}$/
+
+/** The public key (32 bytes) of a seed (32 bytes). */
+export function publicKeyOf(seed: Uint8Array): Uint8Array {
+  return getPublicKey(seed)
+}
+
+/** The key with this identifier, `ed25519:<name>`, and this seed of 32 bytes. */
+export function signingKeyOf(keyId: string, seed: Uint8Array): SigningKey {
+  if (!isEd25519KeyId(keyId)) throw new TypeError('a key ID is ed25519:<name>')
+  return { keyId, seed, publicKey: publicKeyOf(seed) }
+}
+
+/** True for identifiers of keys that this server understands. */
+export function isEd25519KeyId(keyId: string): boolean {
+  return keyIdGrammar.test(keyId)
+}
