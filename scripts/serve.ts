@@ -5,6 +5,7 @@ import { createServer } from 'node:net'
 
 import { buildWorker } from './build.ts'
 import { claimDataFolder, messageOf } from './serve/data-folder.ts'
+import { guardAgainstOrphans } from './serve/orphan-guard.ts'
 import { parseOptions, type ServeOptions } from './serve/options.ts'
 import { startRuntime } from './serve/runtime.ts'
 import { StartError } from './serve/start-error.ts'
@@ -24,11 +25,13 @@ async function serve(options: ServeOptions): Promise<void> {
   await refuseOccupiedPort(options.bind, options.port)
   const release = claimDataFolder(options.data, options.serverName)
   const runtime = await startRuntime(options, await buildWorker())
+  const endGuard = guardAgainstOrphans()
   const tls = options.federation && (await listenTls(options.federation, options.bind, options.port))
   announce(options)
   await Promise.race([once(process, 'SIGTERM'), once(process, 'SIGINT')])
   tls?.close()
   await runtime.dispose()
+  endGuard()
   release()
   process.exit(0)
 }
