@@ -3,10 +3,10 @@
  *
  * Spec: server-server-api/#auth-events-selection; rooms/v12 rule 3.2 for the create event.
  */
-import { isObject, own } from '#protocol/json/json.ts'
+import { own } from '#protocol/json/json.ts'
 import type { JsonObject } from '#protocol/json/json.ts'
 import type { RoomVersionRules } from '#protocol/room-versions/rules.ts'
-import { contentString, membershipOf } from './fields.ts'
+import { contentString, membershipOf, thirdPartyInviteSigned } from './fields.ts'
 
 /** As much of an event as the selection looks at: a PDU, or what will become one. */
 export interface EventToAuthorise {
@@ -40,19 +40,13 @@ function addMembershipKeys(rules: RoomVersionRules, event: EventToAuthorise, key
   if (membership === 'join' || membership === 'invite' || membership === 'knock') keys.push(['m.room.join_rules', ''])
   // For an invite by third-party identifier the event with its token.
   if (membership === 'invite') {
-    const token = thirdPartyInviteToken(event.content)
-    if (token !== undefined) keys.push(['m.room.third_party_invite', token])
+    const signed = thirdPartyInviteSigned(event)
+    const token = signed === undefined ? undefined : own(signed, 'token')
+    if (typeof token === 'string') keys.push(['m.room.third_party_invite', token])
   }
   // For a restricted join the member event of whoever let the user in.
   if (membership === 'join' && rules.restrictedJoins) {
     const authoriser = contentString(event, 'join_authorised_via_users_server')
     if (authoriser !== undefined) addMember(authoriser)
   }
-}
-
-function thirdPartyInviteToken(content: JsonObject): string | undefined {
-  const invite = own(content, 'third_party_invite')
-  const signed = isObject(invite) ? own(invite, 'signed') : undefined
-  const token = isObject(signed) ? own(signed, 'token') : undefined
-  return typeof token === 'string' ? token : undefined
 }

@@ -5,7 +5,7 @@
  * Spec: rooms/vN "Event format", client-server-api/#size-limits, server-server-api/#checks-performed-on-receipt-of-a-pdu.
  */
 import { fitsIdentifier, utf8Length } from '#protocol/identifiers/characters.ts'
-import { parseEventId } from '#protocol/identifiers/event-id.ts'
+import { parseEventId, serverNameOfEventId } from '#protocol/identifiers/event-id.ts'
 import type { EventId } from '#protocol/identifiers/event-id.ts'
 import { isHashRoomId, parseRoomId, roomIdOfCreate } from '#protocol/identifiers/room-id.ts'
 import type { RoomId } from '#protocol/identifiers/room-id.ts'
@@ -109,7 +109,7 @@ function envelopeFault(rules: RoomVersionRules, json: JsonObject): FormatRefusal
   )
 }
 
-/** `type`, `state_key`, `sender` and `event_id`: strings of 255 bytes at most. */
+/** Spec: client-server-api/#size-limits. Identifiers and the two halves of a state key: 255 bytes of UTF-8 at most. */
 function textFault(rules: RoomVersionRules, json: JsonObject): FormatRefusal | undefined {
   for (const key of ['type', 'state_key', 'sender', 'room_id', 'event_id'] as const) {
     const value = own(json, key)
@@ -121,7 +121,11 @@ function textFault(rules: RoomVersionRules, json: JsonObject): FormatRefusal | u
   if (parseUserId(own(json, 'sender')) === undefined) return refuse('bad_field', 'sender must be a user ID')
   // rooms/v1: the event carries its ID. rooms/v3: "the event_id field is no longer included".
   if (rules.eventId === 'in-event') {
-    if (parseEventId(own(json, 'event_id')) === undefined) return refuse('bad_field', 'event_id must be an event ID')
+    const eventId = parseEventId(own(json, 'event_id'))
+    // Its server must sign, so there has to be one.
+    if (eventId === undefined || serverNameOfEventId(eventId) === undefined) {
+      return refuse('bad_field', 'event_id must be an event ID')
+    }
   } else if (own(json, 'event_id') !== undefined) {
     return refuse('bad_field', 'event_id must not be there')
   }
@@ -158,7 +162,9 @@ function integerFault(json: JsonObject): FormatRefusal | undefined {
 function objectFault(json: JsonObject): FormatRefusal | undefined {
   if (!isObject(own(json, 'content'))) return refuse('bad_field', 'content must be an object')
   const hashes = own(json, 'hashes')
-  if (!isObject(hashes) || !isMapOf(hashes, isString)) return refuse('bad_field', 'hashes must be an object of strings')
+  if (!isObject(hashes) || !isMapOf(hashes, isString) || own(hashes, 'sha256') === undefined) {
+    return refuse('bad_field', 'hashes must be an object of strings with sha256')
+  }
   const signatures = own(json, 'signatures')
   if (!isObject(signatures) || !isMapOf(signatures, (of) => isObject(of) && isMapOf(of, isString))) {
     return refuse('bad_field', 'signatures must be an object of objects of strings')
