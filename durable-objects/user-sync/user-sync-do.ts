@@ -1,72 +1,168 @@
 /**
- * One local user's stream: which rooms changed, account data, and whose sync is waiting. `idFromName(user_id)`.
+ * One local user's stream: what their clients have to hear, and which of their clients wait for it. `idFromName(user_id)`.
  *
- * This class is the RPC surface only; each method calls a function of the file that holds the idea.
+ * This class is the RPC surface; each method reads, decides and writes in one synchronous turn, through the file that
+ * holds the idea. A user's rooms call `roomChanged`; the Worker that answers `/sync` calls `fetch` and `commit`.
  */
+import { fail, type Outcome } from '#protocol/errors.ts'
 import type { RoomId } from '#protocol/identifiers/room-id.ts'
+import type { UserId } from '#protocol/identifiers/user-id.ts'
 import type { JsonObject } from '#protocol/json/json.ts'
+import { formatSinceToken, parseSinceToken, type SinceToken } from '#protocol/sync/since-token.ts'
 import { DurableObject } from 'cloudflare:workers'
 
 import type { Env } from '../../worker/env.ts'
-
-export type Membership = 'join' | 'invite' | 'knock' | 'leave' | 'ban'
-
-export interface RoomChange {
-  readonly roomId: RoomId
-  readonly pos: number
-  readonly typing: number
-  readonly membership: Membership
-}
+import { migrate } from '../shared/migrate.ts'
+import { type AccountDataKey, getAccountData, getTags, setAccountData, setTag } from './account-data.ts'
+import { noteDeviceListChange } from './device-lists.ts'
+import { addDevice, endDevice } from './devices.ts'
+import { getFilter, storeFilter } from './filters.ts'
+import {
+  applyRoomChange,
+  commitServed,
+  type FailedRoom,
+  heardOf,
+  type Membership,
+  type RoomChange,
+  type ServedRoom,
+} from './marks.ts'
+import { migrations } from './migrations.ts'
+import { beginDay, dayOf } from './prune.ts'
+import { hasNews, readStream } from './read.ts'
+import { loadStream } from './stream.ts'
+import { queueToDevice, type ToDeviceEvent } from './to-device.ts'
+import { addWaiter, wakeWaiters } from './waiters.ts'
+import { idleHeader, parseWaitUrl } from './wait-request.ts'
 
 export class UserSyncDO extends DurableObject<Env> {
-  #sql = this.ctx.storage.sql
+  readonly #sql = this.ctx.storage.sql
+  readonly #stream
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env)
-    this.#sql.exec(
-      `CREATE TABLE IF NOT EXISTS rooms(room_id TEXT PRIMARY KEY, membership TEXT, known_pos INTEGER, known_typing INTEGER) WITHOUT ROWID`,
-    )
-    this.#sql.exec(
-      `CREATE TABLE IF NOT EXISTS account_data(room_id TEXT, type TEXT, content TEXT, PRIMARY KEY(room_id, type)) WITHOUT ROWID`,
-    )
+    migrate(ctx.storage, migrations)
+    this.#stream = loadStream(this.#sql, () => crypto.randomUUID().slice(0, 8))
   }
 
-  /** A room tells that it has something newer for this user, or that the user's membership changed. Idempotent. */
+  /**
+   * A room tells that it has something newer for this user, or that the user's membership changed. May come twice, late
+   * and out of order; `pos`, `typing` and `membership` must have been read in one turn of the room.
+   */
   async roomChanged(change: RoomChange): Promise<void> {
-    this.#sql.exec(
-      `INSERT INTO rooms VALUES (?, ?, ?, ?) ON CONFLICT(room_id) DO UPDATE SET membership = excluded.membership,
-         known_pos = max(known_pos, excluded.known_pos), known_typing = excluded.known_typing`,
-      ...[change.roomId, change.membership, change.pos, change.typing],
-    )
+    beginDay(this.#sql, this.#stream, Date.now())
+    if (applyRoomChange(this.#sql, this.#stream, change)) this.#wake()
   }
 
-  /** The rooms whose member this user is, as far as the rooms have told. */
-  async joinedRooms(): Promise<string[]> {
+  /**
+   * Reads the stream for `/sync` (wait-request.ts has the form of the URL). Answers a `Read` or a failure as JSON; or, when
+   * there is no news and the client can wait, a WebSocket that will carry such an answer as its only frame.
+   */
+  override async fetch(request: Request): Promise<Response> {
+    const { wait, ...asked } = parseWaitUrl(request.url)
+    const now = Date.now()
+    const result = readStream(this.#sql, this.#stream, asked, now)
+    if (!wait || !result.ok || hasNews(result)) return Response.json(result)
+    const waiter = { ...asked, since: result.nextBatch, fullState: false } as const
+    const webSocket = addWaiter(this.ctx, waiter, now)
+    const idle = { nextBatch: result.nextBatch, device: result.device }
+    return new Response(null, { status: 101, webSocket, headers: { [idleHeader]: JSON.stringify(idle) } })
+  }
+
+  /**
+   * Notes what an answer served, where that is not what was known when it was read. Returns the token that goes with it.
+   * The answer must not be sent before this returned.
+   */
+  async commit(answer: {
+    token: SinceToken
+    served: readonly ServedRoom[]
+    failed: readonly FailedRoom[]
+  }): Promise<string> {
+    beginDay(this.#sql, this.#stream, Date.now())
+    const { read } = answer.token
+    const served = commitServed(this.#sql, this.#stream, { read, served: answer.served, failed: answer.failed })
+    this.#wake()
+    return formatSinceToken({ ...answer.token, served }, this.#stream.epoch)
+  }
+
+  /** Which version of a room the holder of a sync token has heard: for tokens given to `/messages` and `/members`. */
+  async roomPosition(at: { roomId: RoomId; token: string }): Promise<Outcome<{ pos: number }>> {
+    const since = parseSinceToken(at.token, this.#stream)
+    const heard = since.kind === 'ours' ? heardOf(this.#sql, at.roomId, since.token) : null
+    return heard ? { ok: true, pos: heard.pos } : fail('invalid_param', 'That token says nothing about this room')
+  }
+
+  /** The rooms this user is joined to, as far as they have told. */
+  async joinedRooms(): Promise<RoomId[]> {
+    return (await this.rooms()).filter(({ membership }) => membership === 'join').map(({ roomId }) => roomId)
+  }
+
+  /** Every room this user has to do with, left ones included. */
+  async rooms(): Promise<{ roomId: RoomId; membership: Membership }[]> {
     return this.#sql
-      .exec<{ room_id: string }>(`SELECT room_id FROM rooms WHERE membership = 'join' ORDER BY room_id`)
+      .exec<{ roomId: RoomId; membership: Membership }>(
+        'SELECT room_id AS roomId, membership FROM rooms ORDER BY room_id',
+      )
       .toArray()
-      .map((row) => row.room_id)
   }
 
-  /** Sets one piece of account data; `roomId` undefined for global. */
-  async setAccountData(data: { roomId?: RoomId; type: string; content: JsonObject }): Promise<{ ok: true }> {
-    this.#sql.exec(
-      `INSERT OR REPLACE INTO account_data VALUES (?, ?, ?)`,
-      ...[data.roomId ?? '', data.type, JSON.stringify(data.content)],
-    )
-    return { ok: true }
+  /** Sets account data, global without `roomId`. Which types a client may set is decided by the caller. */
+  async setAccountData({ content, ...key }: AccountDataKey & { content: JsonObject }): Promise<void> {
+    setAccountData(this.#sql, this.#stream, key, content)
+    this.#wake()
   }
 
-  /** The content of one piece of account data, or `not_found`. */
-  async getAccountData(key: {
-    roomId?: RoomId
-    type: string
-  }): Promise<{ ok: true; content: JsonObject } | { ok: false; reason: 'not_found' }> {
-    const [row] = this.#sql
-      .exec<{
-        content: string
-      }>(`SELECT content FROM account_data WHERE room_id = ? AND type = ?`, key.roomId ?? '', key.type)
-      .toArray()
-    return row ? { ok: true, content: JSON.parse(row.content) } : { ok: false, reason: 'not_found' }
+  async getAccountData(key: AccountDataKey): Promise<Outcome<{ content: JsonObject }>> {
+    const content = getAccountData(this.#sql, key)
+    return content ? { ok: true, content } : fail('not_found', 'No account data of this type')
+  }
+
+  /** The tags of a room, by name. */
+  async tags(roomId: RoomId): Promise<JsonObject> {
+    return getTags(this.#sql, roomId)
+  }
+
+  /** Adds or replaces a tag; without `content` removes it. */
+  async setTag(change: { roomId: RoomId; tag: string; content?: JsonObject }): Promise<void> {
+    setTag(this.#sql, this.#stream, change.roomId, change.tag, change.content)
+    this.#wake()
+  }
+
+  /** Stores a filter whose form has been checked. */
+  async storeFilter(filter: JsonObject): Promise<Outcome<{ filterId: string }>> {
+    const filterId = storeFilter(this.#sql, filter)
+    return filterId ? { ok: true, filterId } : fail('limit_exceeded', 'Too many filters')
+  }
+
+  async filter(filterId: string): Promise<Outcome<{ filter: JsonObject }>> {
+    const filter = getFilter(this.#sql, filterId)
+    return filter ? { ok: true, filter } : fail('not_found', 'No such filter')
+  }
+
+  /** A device was signed in, perhaps under an ID that was ended before. To be called before its token is given out. */
+  async deviceAdded(deviceId: string): Promise<void> {
+    addDevice(this.#sql, deviceId)
+  }
+
+  /** A device was signed out: its waiting syncs end with `unknown_token`, and so does every later one. */
+  async endDevice(deviceId: string): Promise<void> {
+    endDevice(this.#sql, deviceId, dayOf(Date.now()))
+    this.#wake()
+  }
+
+  /** Queues a send-to-device message for a device of this user. */
+  async sendToDevice(message: { deviceId: string; event: ToDeviceEvent }): Promise<void> {
+    queueToDevice(this.#sql, this.#stream, message.deviceId, message.event)
+    this.#wake()
+  }
+
+  /** The devices or keys of a user changed, or (`left`) this user shares no encrypted room with them any more. */
+  async deviceListChanged(change: { userId: UserId; left: boolean }): Promise<void> {
+    noteDeviceListChange(this.#sql, this.#stream, change.userId, change.left)
+    this.#wake()
+  }
+
+  #wake(): void {
+    const now = Date.now()
+    wakeWaiters(this.ctx, (waiter) => readStream(this.#sql, this.#stream, waiter, now))
   }
 }

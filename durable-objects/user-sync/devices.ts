@@ -1,0 +1,61 @@
+/**
+ * What this object knows of each device: whether it was signed out, when it was last seen, how many keys it has left.
+ *
+ * D1 is the authority on devices. But the Worker trusts an access token for some seconds after reading it there, and a
+ * waiting sync outlives that: so a device that was ended is refused here as well.
+ */
+import type { Sql } from '../shared/sql.ts'
+
+type DeviceRow = {
+  ended: number
+  seen_day: number
+  one_time_keys: string
+  unused_fallback_keys: string
+}
+
+export interface Device {
+  /** Unclaimed one-time keys by algorithm. */
+  readonly oneTimeKeyCounts: Readonly<Record<string, number>>
+  /** Algorithms whose fallback key has not been given out. */
+  readonly unusedFallbackKeyTypes: readonly string[]
+}
+
+/** Notes that a device reads today, and returns it; undefined when it was ended. A device not heard of before is welcome. */
+export function seeDevice(sql: Sql, deviceId: string, today: number): Device | undefined {
+  const [row] = sql
+    .exec<DeviceRow>(
+      'SELECT ended, seen_day, one_time_keys, unused_fallback_keys FROM devices WHERE device_id = ?',
+      deviceId,
+    )
+    .toArray()
+  if (row?.ended === 1) return undefined
+  if (row?.seen_day !== today) {
+    sql.exec(
+      `INSERT INTO devices(device_id, seen_day) VALUES (?, ?)
+       ON CONFLICT(device_id) DO UPDATE SET seen_day = excluded.seen_day`,
+      deviceId,
+      today,
+    )
+  }
+  return {
+    oneTimeKeyCounts: row ? JSON.parse(row.one_time_keys) : {},
+    unusedFallbackKeyTypes: row ? JSON.parse(row.unused_fallback_keys) : [],
+  }
+}
+
+/** Refuses the device from now on and drops what waited for it. */
+export function endDevice(sql: Sql, deviceId: string, today: number): void {
+  sql.exec('DELETE FROM to_device WHERE device_id = ?', deviceId)
+  sql.exec('INSERT OR REPLACE INTO devices(device_id, seen_day, ended) VALUES (?, ?, 1)', deviceId, today)
+}
+
+/** Forgets devices that were ended days ago: no Worker can still believe their tokens. */
+export function forgetEndedDevices(sql: Sql, today: number): void {
+  sql.exec('DELETE FROM devices WHERE ended = 1 AND seen_day < ?', today - 1)
+}
+
+/** A device ID is signed in, perhaps one that was ended before. Nothing of its former life remains. */
+export function addDevice(sql: Sql, deviceId: string): void {
+  sql.exec('DELETE FROM to_device WHERE device_id = ?', deviceId)
+  sql.exec('DELETE FROM devices WHERE device_id = ?', deviceId)
+}

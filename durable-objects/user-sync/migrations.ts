@@ -1,0 +1,74 @@
+/**
+ * The tables of a user's object. Append only: a migration that was ever merged never changes.
+ *
+ * Positions are positions in this user's stream (stream.ts); `pos` and `typing` are a room's own versions, as the room
+ * tells them.
+ */
+export const migrations: readonly string[] = [
+  `
+  -- One row. Positions up to "reserved" may have been given out; "epoch" names this stream in tokens.
+  CREATE TABLE stream(id INTEGER PRIMARY KEY CHECK (id = 1), epoch TEXT NOT NULL, reserved INTEGER NOT NULL);
+  -- Where the stream stood when a day (since 1970, UTC) began: how old a position is, for pruning.
+  CREATE TABLE days(day INTEGER PRIMARY KEY, position INTEGER NOT NULL);
+
+  -- Every room this user has to do with, and the newest that is known of it.
+  CREATE TABLE rooms(
+    room_id TEXT PRIMARY KEY,
+    membership TEXT NOT NULL,
+    membership_pos INTEGER NOT NULL, -- the room's pos when it told of this membership
+    membership_at INTEGER NOT NULL,  -- position at which it changed
+    pos INTEGER NOT NULL,
+    typing INTEGER NOT NULL,
+    changed_at INTEGER NOT NULL      -- position of the newest change of anything here
+  ) WITHOUT ROWID;
+  CREATE INDEX rooms_by_change ON rooms(changed_at);
+
+  -- What was known of a room from position "at" on; and, where an answer went further or less far, what it served.
+  CREATE TABLE marks(
+    room_id TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    pos INTEGER NOT NULL,
+    typing INTEGER NOT NULL,
+    served_pos INTEGER,              -- -1: nothing of this room reached the holder
+    served_typing INTEGER,
+    PRIMARY KEY (room_id, at)
+  ) WITHOUT ROWID;
+
+  -- room_id '' is global.
+  CREATE TABLE account_data(
+    room_id TEXT NOT NULL,
+    type TEXT NOT NULL,
+    content TEXT NOT NULL,
+    position INTEGER NOT NULL,
+    PRIMARY KEY (room_id, type)
+  );
+  CREATE INDEX account_data_by_position ON account_data(position);
+
+  CREATE TABLE to_device(
+    position INTEGER PRIMARY KEY,
+    device_id TEXT NOT NULL,
+    sender TEXT NOT NULL,
+    type TEXT NOT NULL,
+    content TEXT NOT NULL
+  );
+  CREATE INDEX to_device_by_device ON to_device(device_id, position);
+
+  -- The newest change per user: their devices or keys changed, or (has_left) no encrypted room is shared any more.
+  CREATE TABLE device_list_changes(
+    user_id TEXT PRIMARY KEY,
+    position INTEGER NOT NULL,
+    has_left INTEGER NOT NULL
+  ) WITHOUT ROWID;
+  CREATE INDEX device_list_changes_by_position ON device_list_changes(position);
+
+  CREATE TABLE devices(
+    device_id TEXT PRIMARY KEY,
+    seen_day INTEGER NOT NULL,       -- when it last read, in days since 1970
+    ended INTEGER NOT NULL DEFAULT 0,
+    one_time_keys TEXT NOT NULL DEFAULT '{}',         -- unclaimed keys by algorithm: {"signed_curve25519": 50}
+    unused_fallback_keys TEXT NOT NULL DEFAULT '[]'   -- algorithms
+  ) WITHOUT ROWID;
+
+  CREATE TABLE filters(id INTEGER PRIMARY KEY, json TEXT NOT NULL UNIQUE);
+  `,
+]

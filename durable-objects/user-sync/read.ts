@@ -1,0 +1,162 @@
+/**
+ * What the holder of a token has to hear: one synchronous read of the whole stream.
+ *
+ * Spec: client-server-api/#syncing. The answer is not yet a `/sync` body: the Worker fetches the slices of the rooms named
+ * here, and applies the filter.
+ */
+import { fail, type Failure } from '#protocol/errors.ts'
+import type { RoomId } from '#protocol/identifiers/room-id.ts'
+import { isObject, type JsonObject, own } from '#protocol/json/json.ts'
+import { formatSinceToken, parseSinceToken, type SinceToken } from '#protocol/sync/since-token.ts'
+
+import type { Sql } from '../shared/sql.ts'
+import { type AccountDataEvent, accountDataAfter, ignoredUsers, roomAccountData } from './account-data.ts'
+import { type DeviceLists, deviceListsAfter } from './device-lists.ts'
+import { type Device, seeDevice } from './devices.ts'
+import { getFilter } from './filters.ts'
+import { heardOf, type Membership, type RoomVersion } from './marks.ts'
+import { dayOf } from './prune.ts'
+import type { Stream } from './stream.ts'
+import { acknowledgeToDevice, type ToDeviceEvent, toDeviceAfter } from './to-device.ts'
+
+export interface ReadRequest {
+  readonly deviceId: string
+  /** The client's `since`; absent for an initial sync. */
+  readonly since?: string | undefined
+  readonly fullState: boolean
+  /** ID of a stored filter. */
+  readonly filterId?: string | undefined
+  /** `include_leave` of an inline filter. */
+  readonly includeLeave: boolean
+}
+
+export interface RoomToServe {
+  readonly roomId: RoomId
+  readonly membership: Membership
+  /** What the holder has heard: null to begin anew. */
+  readonly from: RoomVersion | null
+  readonly known: RoomVersion
+  /** False: the room has nothing new, only its account data changed. */
+  readonly changed: boolean
+  readonly accountData: readonly AccountDataEvent[]
+}
+
+export interface Read {
+  readonly ok: true
+  /** Everything is given, as to a client that knows nothing: no token, one of another stream, or `full_state`. */
+  readonly everything: boolean
+  /** Where the answer was read, for `commit`. */
+  readonly token: SinceToken
+  /** The token as text: `next_batch`, unless a commit gives a newer one. */
+  readonly nextBatch: string
+  readonly rooms: readonly RoomToServe[]
+  readonly accountData: readonly AccountDataEvent[]
+  readonly toDevice: readonly ToDeviceEvent[]
+  readonly deviceLists: DeviceLists
+  readonly device: Device
+  readonly ignoredUsers: readonly string[]
+  /** The stored filter that was named. */
+  readonly filter: JsonObject | null
+}
+
+/** Reads the stream for a token. Fails with `unknown_token` (the device was ended) or `invalid_param`. `now` in ms. */
+export function readStream(sql: Sql, stream: Stream, request: ReadRequest, now: number): Read | Failure {
+  const device = seeDevice(sql, request.deviceId, dayOf(now))
+  if (!device) return fail('unknown_token')
+  const filter = request.filterId === undefined ? null : getFilter(sql, request.filterId)
+  if (filter === undefined) return fail('invalid_param', 'No such filter')
+  const since = request.since === undefined ? undefined : parseSinceToken(request.since, stream)
+  if (since?.kind === 'malformed') return fail('invalid_param', 'since is not a token of this server')
+  // The holder of a foreign token knows rooms that may be left by now: it is told of those too.
+  const includeLeave = request.includeLeave || since?.kind === 'foreign' || includesLeave(filter)
+  const token = since?.kind === 'ours' ? since.token : undefined
+  return { ...read(sql, stream, { ...request, token, includeLeave }), device, filter }
+}
+
+function includesLeave(filter: JsonObject | null): boolean {
+  const room = filter && own(filter, 'room')
+  return isObject(room) && own(room, 'include_leave') === true
+}
+
+interface Scope {
+  readonly deviceId: string
+  readonly token: SinceToken | undefined
+  readonly fullState: boolean
+  readonly includeLeave: boolean
+}
+
+function read(sql: Sql, stream: Stream, scope: Scope): Omit<Read, 'device' | 'filter'> {
+  const { deviceId, token } = scope
+  const everything = token === undefined || scope.fullState
+  if (token) acknowledgeToDevice(sql, deviceId, token.toDevice)
+  const toDevice = toDeviceAfter(sql, deviceId, token?.toDevice ?? 0, stream.position)
+  const accountData = accountDataAfter(sql, everything ? 0 : token.read)
+  const rooms = roomsToServe(sql, scope, accountData)
+  const next: SinceToken = { read: stream.position, served: 0, toDevice: toDevice.upTo }
+  return {
+    ok: true,
+    everything,
+    token: next,
+    nextBatch: formatSinceToken(next, stream.epoch),
+    rooms,
+    accountData: accountData.get('') ?? [],
+    toDevice: toDevice.events,
+    deviceLists: token ? deviceListsAfter(sql, token.read) : { changed: [], left: [] },
+    ignoredUsers: rooms.length > 0 ? ignoredUsers(sql) : [],
+  }
+}
+
+type RoomRow = {
+  room_id: RoomId
+  membership: Membership
+  membership_at: number
+  pos: number
+  typing: number
+  changed_at: number
+}
+
+function roomsToServe(
+  sql: Sql,
+  { token, fullState, includeLeave }: Scope,
+  accountData: ReadonlyMap<string, readonly AccountDataEvent[]>,
+): RoomToServe[] {
+  const everything = token === undefined || fullState
+  const rows = roomRows(sql, everything ? -1 : token.read, everything ? [] : [...accountData.keys()])
+  return rows.flatMap((row) => {
+    const from = token ? heardOf(sql, row.room_id, token) : null
+    const news = token !== undefined && row.changed_at > token.read && isBehind(from, row, token)
+    const gone = row.membership === 'leave' || row.membership === 'ban'
+    const changed = news || (everything && (!gone || includeLeave))
+    // A client to which the room is new needs all of its account data, however old.
+    const events = changed && !from ? roomAccountData(sql, row.room_id) : (accountData.get(row.room_id) ?? [])
+    if (!changed && (gone || events.length === 0)) return []
+    const known: RoomVersion = { pos: row.pos, typing: row.typing }
+    return [{ roomId: row.room_id, membership: row.membership, from, known, changed, accountData: events }]
+  })
+}
+
+function isBehind(heard: RoomVersion | null, row: RoomRow, token: SinceToken): boolean {
+  return heard === null || heard.pos < row.pos || heard.typing !== row.typing || row.membership_at > token.read
+}
+
+/** Rooms that changed after a position, and further ones by ID. */
+function roomRows(sql: Sql, after: number, others: readonly string[]): RoomRow[] {
+  const columns = 'room_id, membership, membership_at, pos, typing, changed_at'
+  const changed = sql.exec<RoomRow>(`SELECT ${columns} FROM rooms WHERE changed_at > ?`, after).toArray()
+  const more = others
+    .filter((roomId) => roomId !== '' && !changed.some((row) => row.room_id === roomId))
+    .flatMap((roomId) => sql.exec<RoomRow>(`SELECT ${columns} FROM rooms WHERE room_id = ?`, roomId).toArray())
+  return [...changed, ...more]
+}
+
+/** Whether there is anything to tell. */
+export function hasNews({ rooms, accountData, toDevice, deviceLists, everything }: Read): boolean {
+  return (
+    everything ||
+    rooms.length > 0 ||
+    accountData.length > 0 ||
+    toDevice.length > 0 ||
+    deviceLists.changed.length > 0 ||
+    deviceLists.left.length > 0
+  )
+}

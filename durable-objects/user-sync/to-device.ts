@@ -1,0 +1,55 @@
+/**
+ * Send-to-device messages that wait for this user's devices.
+ *
+ * Spec: client-server-api/#send-to-device-messaging "Server behaviour": kept until the device comes back with a token that
+ * proves delivery, given in order of arrival, at most 100 at a time.
+ */
+import type { JsonObject } from '#protocol/json/json.ts'
+
+import type { Sql } from '../shared/sql.ts'
+import { advance, type Stream } from './stream.ts'
+
+export interface ToDeviceEvent {
+  readonly sender: string
+  readonly type: string
+  readonly content: JsonObject
+}
+
+const perAnswer = 100
+
+export function queueToDevice(sql: Sql, stream: Stream, deviceId: string, event: ToDeviceEvent): void {
+  sql.exec(
+    'INSERT INTO to_device(position, device_id, sender, type, content) VALUES (?, ?, ?, ?, ?)',
+    advance(sql, stream),
+    deviceId,
+    event.sender,
+    event.type,
+    JSON.stringify(event.content),
+  )
+}
+
+/** What waits for a device after a position, and the position up to which the answer reaches. `read`: where the stream stands. */
+export function toDeviceAfter(
+  sql: Sql,
+  deviceId: string,
+  position: number,
+  read: number,
+): { events: ToDeviceEvent[]; upTo: number } {
+  const rows = sql
+    .exec<{ position: number; sender: string; type: string; content: string }>(
+      'SELECT position, sender, type, content FROM to_device WHERE device_id = ? AND position > ? ORDER BY position LIMIT ?',
+      deviceId,
+      position,
+      perAnswer,
+    )
+    .toArray()
+  return {
+    events: rows.map(({ sender, type, content }) => ({ sender, type, content: JSON.parse(content) })),
+    upTo: rows.length < perAnswer ? read : (rows.at(-1)?.position ?? read),
+  }
+}
+
+/** Forgets what has been delivered: everything up to a position that the device itself presented. */
+export function acknowledgeToDevice(sql: Sql, deviceId: string, position: number): void {
+  sql.exec('DELETE FROM to_device WHERE device_id = ? AND position <= ?', deviceId, position)
+}

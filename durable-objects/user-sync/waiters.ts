@@ -1,0 +1,61 @@
+/**
+ * Syncs that wait for something to happen: hibernating WebSockets to the Workers that hold the clients' requests.
+ *
+ * A waiting client costs nothing while this object sleeps: what a waiter wants is kept with its socket. A waiter gets one
+ * frame, the read as JSON, and is closed; an empty frame means "nothing, ask again". Workers time out by themselves.
+ */
+import type { Failure } from '#protocol/errors.ts'
+
+import { hasNews, type Read, type ReadRequest } from './read.ts'
+
+/** More requests of one device than this at once are leftovers of clients that went away unnoticed. */
+const mostPerDevice = 8
+
+export interface Waiter extends ReadRequest {
+  readonly since: string
+  readonly fullState: false
+}
+
+interface Attachment {
+  readonly waiter: Waiter
+  /** When it came, in ms. */
+  readonly came: number
+}
+
+type Sockets = Pick<DurableObjectState, 'acceptWebSocket' | 'getWebSockets'>
+
+/** Lets a client wait. Returns the end of the socket that goes to its Worker. */
+export function addWaiter(sockets: Sockets, waiter: Waiter, now: number): WebSocket {
+  const { 0: theirs, 1: ours } = new WebSocketPair()
+  const others = waiting(sockets).filter((other) => other.waiter.deviceId === waiter.deviceId)
+  others.sort((a, b) => a.came - b.came)
+  for (const { socket } of others.slice(0, Math.max(0, others.length + 1 - mostPerDevice))) answer(socket, '')
+  sockets.acceptWebSocket(ours)
+  ours.serializeAttachment({ waiter, came: now } satisfies Attachment)
+  return theirs
+}
+
+/** Answers every waiter for whom there is news. Others go on waiting. */
+export function wakeWaiters(sockets: Sockets, read: (waiter: Waiter) => Read | Failure): void {
+  for (const { socket, waiter } of waiting(sockets)) {
+    const result = read(waiter)
+    if (!result.ok || hasNews(result)) answer(socket, JSON.stringify(result))
+  }
+}
+
+function waiting(sockets: Sockets): (Attachment & { socket: WebSocket })[] {
+  return sockets.getWebSockets().flatMap((socket) => {
+    if (socket.readyState !== WebSocket.OPEN) return []
+    const attachment: Attachment | null = socket.deserializeAttachment()
+    return attachment ? [{ ...attachment, socket }] : []
+  })
+}
+
+function answer(socket: WebSocket, frame: string): void {
+  try {
+    socket.send(frame)
+    socket.close(1000)
+  } catch {
+    // The Worker went away in this moment. Its client will come back with the same token.
+  }
+}
