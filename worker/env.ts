@@ -19,6 +19,8 @@ export interface SettingVariables {
   readonly LOG_LEVEL?: string
   readonly DEFAULT_ROOM_VERSION?: string
   readonly ALLOW_PRIVATE_ADDRESSES?: string
+  /** URL of a DNS-over-HTTPS resolver with the JSON API, or off. */
+  readonly DNS_OVER_HTTPS?: string
   /** Base64 of the 32-byte Ed25519 seed; without it the Worker makes a key and keeps it in D1. */
   readonly SIGNING_KEY?: string
 }

@@ -17,6 +17,8 @@ export interface Settings {
   readonly rateLimits: boolean
   readonly logLevel: LogLevel
   readonly defaultRoomVersion: RoomVersion
+  /** JSON API of a DNS-over-HTTPS resolver for SRV records; undefined: no SRV lookups. */
+  readonly dnsOverHttps: string | undefined
   /** Development only: outgoing requests may reach loopback and private addresses. */
   readonly allowPrivateAddresses: boolean
 }
@@ -46,6 +48,8 @@ function parseSettings(env: SettingVariables): Settings {
     rateLimits: oneOf('RATE_LIMITS', env.RATE_LIMITS, ['on', 'off']) === 'on',
     logLevel: oneOf('LOG_LEVEL', env.LOG_LEVEL, ['info', 'debug', 'warn', 'error']),
     defaultRoomVersion: defaultVersion.version,
+    dnsOverHttps:
+      env.DNS_OVER_HTTPS === 'off' ? undefined : env.DNS_OVER_HTTPS || 'https://cloudflare-dns.com/dns-query',
     allowPrivateAddresses: oneOf('ALLOW_PRIVATE_ADDRESSES', env.ALLOW_PRIVATE_ADDRESSES, ['off', 'on']) === 'on',
   }
 }
