@@ -50,6 +50,7 @@ export interface FailedRoom {
 type RoomRow = {
   membership: Membership
   membership_pos: number
+  membership_at: number
   pos: number
   typing: number
   changed_at: number
@@ -57,7 +58,10 @@ type RoomRow = {
 
 function roomRow(sql: Sql, roomId: RoomId): RoomRow | undefined {
   return sql
-    .exec<RoomRow>('SELECT membership, membership_pos, pos, typing, changed_at FROM rooms WHERE room_id = ?', roomId)
+    .exec<RoomRow>(
+      'SELECT membership, membership_pos, membership_at, pos, typing, changed_at FROM rooms WHERE room_id = ?',
+      roomId,
+    )
     .toArray()[0]
 }
 
@@ -83,32 +87,30 @@ export function applyRoomChange(sql: Sql, stream: Stream, change: RoomChange): b
     insertMark(sql, change.roomId, at, change)
     return true
   }
-  const moved = change.membership !== row.membership && change.pos >= row.membership_pos
+  const isNewest = change.pos >= row.membership_pos
+  const moved = isNewest && change.membership !== row.membership
   const pos = Math.max(row.pos, change.pos)
   const typing = change.pos >= row.pos ? change.typing : row.typing
-  if (!moved && pos === row.pos && typing === row.typing) return false
-  const at = advance(sql, stream)
-  if (moved) {
-    sql.exec(
-      'UPDATE rooms SET membership = ?, membership_pos = ?, membership_at = ?, pos = ?, typing = ?, changed_at = ? WHERE room_id = ?',
-      change.membership,
-      change.pos,
-      at,
-      pos,
-      typing,
-      at,
-      change.roomId,
-    )
-  } else {
-    sql.exec(
-      'UPDATE rooms SET membership_pos = max(membership_pos, ?), pos = ?, typing = ?, changed_at = ? WHERE room_id = ?',
-      change.membership === row.membership ? change.pos : 0,
-      pos,
-      typing,
-      at,
-      change.roomId,
-    )
+  const membershipPos = isNewest ? change.pos : row.membership_pos
+  if (!moved && pos === row.pos && typing === row.typing) {
+    // Nothing to tell, but a later call with an older membership must lose.
+    if (membershipPos > row.membership_pos) {
+      sql.exec('UPDATE rooms SET membership_pos = ? WHERE room_id = ?', membershipPos, change.roomId)
+    }
+    return false
   }
+  const at = advance(sql, stream)
+  sql.exec(
+    `UPDATE rooms SET membership = ?, membership_pos = ?, membership_at = ?, pos = ?, typing = ?, changed_at = ?
+     WHERE room_id = ?`,
+    moved ? change.membership : row.membership,
+    membershipPos,
+    moved ? at : row.membership_at,
+    pos,
+    typing,
+    at,
+    change.roomId,
+  )
   insertMark(sql, change.roomId, at, { pos, typing })
   return true
 }
