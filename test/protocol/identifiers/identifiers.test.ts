@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { fitsIdentifier, utf8Length } from '#protocol/identifiers/characters.ts'
 import { isUrlSafeHashEventId, parseEventId, serverNameOfEventId } from '#protocol/identifiers/event-id.ts'

@@ -86,10 +86,15 @@ export function pduFromStored(rules: RoomVersionRules, json: JsonObject, eventId
   }
 }
 
+/** An event in the canonical JSON of its room version: how it is measured and stored. Throws CanonicalJsonError. */
+export function canonicalEvent(rules: RoomVersionRules, json: JsonObject): string {
+  return rules.strictCanonicalJson ? canonicalJson(json) : canonicalJsonLoose(json)
+}
+
 /** Spec: client-server-api/#size-limits; rooms/v6 "Canonical JSON". */
 function sizeFault(rules: RoomVersionRules, json: JsonObject): FormatRefusal | undefined {
   try {
-    const text = rules.strictCanonicalJson ? canonicalJson(json) : canonicalJsonLoose(json)
+    const text = canonicalEvent(rules, json)
     // No character takes more than three bytes for each UTF-16 unit.
     if (text.length * 3 <= maxEventBytes || utf8Length(text) <= maxEventBytes) return undefined
     return refuse('event_too_large', `an event has at most ${maxEventBytes} bytes`)

@@ -15,8 +15,12 @@ const hashOnly = /^\$[0-9A-Za-z_-]{43}$/
 
 /** The event ID in `value`, of any room version, or undefined. */
 export function parseEventId(value: unknown): EventId | undefined {
-  if (typeof value !== 'string' || value.length < 2 || !value.startsWith('$')) return undefined
-  return fitsIdentifier(value) && hasOnlyScalars(value) ? (value as EventId) : undefined
+  return isEventId(value) ? value : undefined
+}
+
+function isEventId(value: unknown): value is EventId {
+  if (typeof value !== 'string' || value.length < 2 || !value.startsWith('$')) return false
+  return fitsIdentifier(value) && hasOnlyScalars(value)
 }
 
 /** The server in an event ID of room version 1 or 2; undefined for an ID that is a hash. */

@@ -30,7 +30,11 @@ export function parseMxcUri(value: unknown): MxcUri | undefined {
 }
 
 export function parseMediaId(value: unknown): MediaId | undefined {
-  return typeof value === 'string' && mediaIdGrammar.test(value) ? (value as MediaId) : undefined
+  return isMediaId(value) ? value : undefined
+}
+
+function isMediaId(value: unknown): value is MediaId {
+  return typeof value === 'string' && mediaIdGrammar.test(value)
 }
 
 /** The URI as clients write it. */

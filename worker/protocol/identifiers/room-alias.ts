@@ -12,9 +12,13 @@ export type RoomAlias = string & { readonly [brand]: 'RoomAlias' }
 
 /** The room alias in `value`, or undefined. An empty localpart is none. */
 export function parseRoomAlias(value: unknown): RoomAlias | undefined {
-  if (typeof value !== 'string' || !fitsIdentifier(value)) return undefined
+  return isRoomAlias(value) ? value : undefined
+}
+
+function isRoomAlias(value: unknown): value is RoomAlias {
+  if (typeof value !== 'string' || !fitsIdentifier(value)) return false
   const parts = splitIdentifier(value, '#')
-  return parts === undefined || parts[0] === '' ? undefined : (value as RoomAlias)
+  return parts !== undefined && parts[0] !== ''
 }
 
 export function localpartOfAlias(alias: RoomAlias): string {

@@ -17,8 +17,12 @@ const hashOnly = /^![0-9A-Za-z_-]{43}$/
 
 /** The room ID in `value`, of any room version, or undefined. */
 export function parseRoomId(value: unknown): RoomId | undefined {
-  if (typeof value !== 'string' || !fitsIdentifier(value)) return undefined
-  return hashOnly.test(value) || splitIdentifier(value, '!') !== undefined ? (value as RoomId) : undefined
+  return isRoomId(value) ? value : undefined
+}
+
+function isRoomId(value: unknown): value is RoomId {
+  if (typeof value !== 'string' || !fitsIdentifier(value)) return false
+  return hashOnly.test(value) || splitIdentifier(value, '!') !== undefined
 }
 
 /** True for the room IDs of version 12 and later, which name no server. */

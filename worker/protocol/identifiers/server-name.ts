@@ -23,8 +23,11 @@ const portDigits = /^\d{1,5}$/
 
 /** The server name in `value`, or undefined for anything outside the grammar. */
 export function parseServerName(value: unknown): ServerName | undefined {
-  if (typeof value !== 'string' || value.length > 255) return undefined
-  return split(value) === undefined ? undefined : (value as ServerName)
+  return isServerName(value) ? value : undefined
+}
+
+function isServerName(value: unknown): value is ServerName {
+  return typeof value === 'string' && value.length <= 255 && split(value) !== undefined
 }
 
 /** Host and port of a server name. */

@@ -16,8 +16,11 @@ const compliantLocalpart = /^[\u0021-\u007e]+$/
 
 /** The user ID in `value`, historical ones and the empty localpart included, or undefined. */
 export function parseUserId(value: unknown): UserId | undefined {
-  if (typeof value !== 'string' || !fitsIdentifier(value)) return undefined
-  return splitIdentifier(value, '@') === undefined ? undefined : (value as UserId)
+  return isUserId(value) ? value : undefined
+}
+
+function isUserId(value: unknown): value is UserId {
+  return typeof value === 'string' && fitsIdentifier(value) && splitIdentifier(value, '@') !== undefined
 }
 
 /** The ID of a new user: undefined unless the localpart keeps to today's character set. */
