@@ -33,6 +33,8 @@ const table = {
   registration_closed: [403, 'M_FORBIDDEN', 'Registration is closed on this server'],
   // Rooms
   room_in_use: [400, 'M_ROOM_IN_USE', 'That room alias is taken'],
+  room_exists: [400, 'M_ROOM_IN_USE', 'There is a room with that ID already'],
+  alias_exists: [409, 'M_UNKNOWN', 'That room alias is taken'],
   unsupported_room_version: [400, 'M_UNSUPPORTED_ROOM_VERSION', 'This server does not support that room version'],
   incompatible_room_version: [400, 'M_INCOMPATIBLE_ROOM_VERSION', 'You do not support the version of this room'],
   invalid_room_state: [400, 'M_INVALID_ROOM_STATE', 'The initial state of the room is not allowed'],
@@ -43,6 +45,8 @@ const table = {
   unknown_event: [404, 'M_NOT_FOUND', 'Unknown event'],
   not_in_room: [403, 'M_FORBIDDEN', 'You are not in that room'],
   event_not_allowed: [403, 'M_FORBIDDEN', 'The rules of the room do not allow that event'],
+  invite_blocked: [403, 'M_INVITE_BLOCKED', 'That user does not take invites'],
+  server_not_trusted: [403, 'M_SERVER_NOT_TRUSTED', 'This server asks no identity server'],
   cannot_leave_server_notice_room: [403, 'M_CANNOT_LEAVE_SERVER_NOTICE_ROOM', 'You cannot leave that room'],
 } satisfies Record<string, WireError>
 
