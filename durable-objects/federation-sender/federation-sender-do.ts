@@ -1,0 +1,210 @@
+/**
+ * What other servers must hear of us: one object for a shard of destinations, which for a personal server is all of them.
+ *
+ * Rooms tell it that they have news and for whom; it fetches the events from the room when a destination can take them,
+ * ≤ 50 PDUs and ≤ 100 EDUs a transaction, one transaction at a time per destination (spec: server-server-api/#transactions).
+ * A server that fails waits for its back-off (backoff.ts) and holds up nobody else; the alarm wakes us for it.
+ */
+import type { RoomId } from '#protocol/identifiers/room-id.ts'
+import type { ServerName } from '#protocol/identifiers/server-name.ts'
+import type { JsonObject } from '#protocol/json/json.ts'
+import { DurableObject } from 'cloudflare:workers'
+
+import type { Env } from '../../worker/env.ts'
+import { migrate } from '../shared/migrate.ts'
+import { retryDelay } from './backoff.ts'
+import { migrations } from './migrations.ts'
+import { Outgoing } from './outgoing.ts'
+import { type Failing, SenderStorage } from './sender-storage.ts'
+import { Slots } from './slots.ts'
+import { sendTransaction, type Sent } from './transaction.ts'
+
+/** While something is unsent an alarm stands, so that a lost object resumes. */
+const safetyNet = 30_000
+
+interface PendingRoom {
+  after: number
+  pos: number
+  readonly destinations: Set<ServerName>
+}
+
+export class FederationSenderDO extends DurableObject<Env> {
+  readonly #storage: SenderStorage
+  readonly #outgoing = new Map<ServerName, Outgoing>()
+  readonly #failing = new Map<ServerName, Failing>()
+  readonly #pending = new Map<RoomId, PendingRoom>()
+  readonly #edus = new Map<number, Set<ServerName>>()
+  readonly #sending = new Set<ServerName>()
+  readonly #healthy = new Slots(5)
+  readonly #probes = new Slots(1)
+  #alarmAt = Infinity
+
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env)
+    migrate(ctx.storage, migrations)
+    this.#storage = new SenderStorage(ctx.storage.sql)
+    this.#load()
+  }
+
+  /**
+   * A room has events for these servers: those after `after` up to `pos` (positions of the room). Told again, or late, it
+   * does no harm: events are known by their IDs.
+   */
+  async roomHasNews(news: { roomId: RoomId; after: number; pos: number; destinations: ServerName[] }): Promise<void> {
+    const pending = this.#pending.get(news.roomId) ?? { after: news.after, pos: news.pos, destinations: new Set() }
+    pending.after = Math.min(pending.after, news.after)
+    pending.pos = Math.max(pending.pos, news.pos)
+    for (const destination of news.destinations) {
+      if (this.#failing.has(destination)) this.#storage.saveBehind(destination, news.roomId, news.after)
+      else pending.destinations.add(destination)
+      this.#outgoingOf(destination).addRoom(news.roomId, news.after, news.pos)
+    }
+    if (pending.destinations.size > 0) {
+      this.#pending.set(news.roomId, pending)
+      this.#savePending(news.roomId, pending)
+    }
+    await this.#wakeWithin(safetyNet)
+    this.#start(news.destinations)
+  }
+
+  /** An EDU that must arrive (to-device messages, device lists, signing keys). */
+  async sendEdu({ edu, destinations }: { edu: JsonObject; destinations: ServerName[] }): Promise<void> {
+    if (destinations.length === 0) return
+    const id = this.#storage.insertEdu(edu, destinations, Date.now())
+    this.#edus.set(id, new Set(destinations))
+    for (const destination of destinations) this.#outgoingOf(destination).edus.set(id, edu)
+    await this.#wakeWithin(safetyNet)
+    this.#start(destinations)
+  }
+
+  /** An EDU that may be lost (typing, receipts, presence); a newer one with the same key replaces it while it waits. */
+  async sendPassingEdu(passing: { key: string; edu: JsonObject; destinations: ServerName[] }): Promise<void> {
+    const reachable = passing.destinations.filter((destination) => !this.#failing.has(destination))
+    for (const destination of reachable) this.#outgoingOf(destination).addPassing(passing.key, passing.edu)
+    this.#start(reachable)
+  }
+
+  /** A request came from this server, so it is alive: what it missed goes out at once. */
+  async heardFrom(server: ServerName): Promise<void> {
+    const failing = this.#failing.get(server)
+    if (!failing || this.#sending.has(server)) return
+    this.#failing.set(server, { ...failing, retryAt: 0 })
+    this.#start([server])
+  }
+
+  override async alarm(): Promise<void> {
+    this.#alarmAt = Infinity
+    this.#storage.deleteOldEdus(Date.now())
+    await Promise.all([...this.#outgoing.keys()].map((destination) => this.#send(destination)))
+    await this.#wakeForNext()
+  }
+
+  /** Memory from rows: everybody on a pending room's list gets it from its start, which at worst says something twice. */
+  #load(): void {
+    for (const { destination, ...failing } of this.#storage.failing()) this.#failing.set(destination, failing)
+    for (const { roomId, after, pos, destinations } of this.#storage.pending()) {
+      this.#pending.set(roomId, { after, pos, destinations: new Set(destinations) })
+      for (const destination of destinations) this.#outgoingOf(destination).addRoom(roomId, after, pos)
+    }
+    for (const { destination, roomId, after } of this.#storage.behind()) {
+      this.#outgoingOf(destination).addRoom(roomId, after, after)
+    }
+    for (const { id, edu, destinations } of this.#storage.edus()) {
+      this.#edus.set(id, new Set(destinations))
+      for (const destination of destinations) this.#outgoingOf(destination).edus.set(id, edu)
+    }
+  }
+
+  #outgoingOf(destination: ServerName): Outgoing {
+    let outgoing = this.#outgoing.get(destination)
+    if (!outgoing) this.#outgoing.set(destination, (outgoing = new Outgoing()))
+    return outgoing
+  }
+
+  #start(destinations: readonly ServerName[]): void {
+    for (const destination of destinations) this.ctx.waitUntil(this.#send(destination).then(() => this.#wakeForNext()))
+  }
+
+  /** Sends to one server until it has everything or fails. One at a time per server. */
+  async #send(destination: ServerName): Promise<void> {
+    const failing = this.#failing.get(destination)
+    if (this.#sending.has(destination) || (failing && failing.retryAt > Date.now())) return
+    this.#sending.add(destination)
+    try {
+      const slots = failing ? this.#probes : this.#healthy
+      await slots.run(async () => {
+        const outgoing = this.#outgoingOf(destination)
+        while (!outgoing.isEmpty) {
+          const sent = await sendTransaction(this.env, destination, outgoing)
+          if (!sent.ok) return this.#failed(destination, outgoing)
+          this.#succeeded(destination, outgoing, sent)
+        }
+        this.#outgoing.delete(destination)
+      })
+    } finally {
+      this.#sending.delete(destination)
+    }
+  }
+
+  #succeeded(destination: ServerName, outgoing: Outgoing, sent: Sent): void {
+    if (this.#failing.delete(destination)) this.#storage.deleteFailing(destination)
+    for (const { roomId, upTo } of sent.rooms) {
+      if (outgoing.roomReached(roomId, upTo)) {
+        this.#storage.deleteBehind(destination, roomId)
+        this.#strikeFromPending(destination, roomId)
+      } else this.#storage.advanceBehind(destination, roomId, upTo)
+    }
+    for (const id of sent.edus) {
+      outgoing.edus.delete(id)
+      this.#strikeFromEdu(destination, id)
+    }
+  }
+
+  #failed(destination: ServerName, outgoing: Outgoing): void {
+    const failures = (this.#failing.get(destination)?.failures ?? 0) + 1
+    const failing = { failures, retryAt: Date.now() + retryDelay(failures, Math.random()) }
+    this.#failing.set(destination, failing)
+    this.#storage.saveFailing(destination, failing)
+    outgoing.dropPassing()
+    for (const [roomId, { after }] of outgoing.rooms) {
+      this.#storage.saveBehind(destination, roomId, after)
+      this.#strikeFromPending(destination, roomId)
+    }
+    // Rows of EDUs keep the names of those who failed; now is when the others leave them.
+    for (const id of outgoing.edus.keys()) this.#storage.saveEduDestinations(id, [...(this.#edus.get(id) ?? [])])
+  }
+
+  #strikeFromPending(destination: ServerName, roomId: RoomId): void {
+    const pending = this.#pending.get(roomId)
+    if (!pending?.destinations.delete(destination) || pending.destinations.size > 0) return
+    this.#pending.delete(roomId)
+    this.#storage.deletePending(roomId)
+  }
+
+  #strikeFromEdu(destination: ServerName, id: number): void {
+    const left = this.#edus.get(id)
+    if (!left?.delete(destination)) return
+    const onlyFailing = [...left].every((name) => this.#failing.has(name))
+    if (onlyFailing) this.#storage.saveEduDestinations(id, [...left])
+    if (left.size === 0) this.#edus.delete(id)
+  }
+
+  #savePending(roomId: RoomId, { after, pos, destinations }: PendingRoom): void {
+    this.#storage.savePending({ roomId, after, pos, destinations: [...destinations] })
+  }
+
+  /** The alarm stands for the next try of whoever failed, and never further off than the safety net while we send. */
+  async #wakeForNext(): Promise<void> {
+    const waiting = [...this.#outgoing].filter(([, outgoing]) => !outgoing.isEmpty).map(([destination]) => destination)
+    if (waiting.length === 0) return
+    const times = waiting.map((destination) => this.#failing.get(destination)?.retryAt ?? Date.now() + safetyNet)
+    await this.#wakeWithin(Math.max(Math.min(...times) - Date.now(), 100))
+  }
+
+  async #wakeWithin(ms: number): Promise<void> {
+    const at = Date.now() + ms
+    if (this.#alarmAt <= at && this.#alarmAt > Date.now()) return
+    this.#alarmAt = at
+    await this.ctx.storage.setAlarm(at)
+  }
+}

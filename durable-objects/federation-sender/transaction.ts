@@ -1,0 +1,58 @@
+/** One transaction to one server. Spec: server-server-api/#put_matrixfederationv1sendtxnid. */
+import type { RoomId } from '#protocol/identifiers/room-id.ts'
+import type { ServerName } from '#protocol/identifiers/server-name.ts'
+import type { JsonObject } from '#protocol/json/json.ts'
+
+import type { Env } from '../../worker/env.ts'
+import { signedFetch } from '../../worker/federation-client/signed-fetch.ts'
+import { settingsOf } from '../../worker/settings.ts'
+import type { Outgoing } from './outgoing.ts'
+
+const maxPdus = 50
+const maxEdus = 100
+
+export interface Sent {
+  readonly ok: true
+  /** Per room the position up to which the server now has everything meant for it. */
+  readonly rooms: { roomId: RoomId; upTo: number }[]
+  /** Row IDs of the EDUs that arrived. */
+  readonly edus: number[]
+}
+
+/** Gathers what the server lacks and sends it. `{ ok: false }`: it did not take the transaction; nothing is marked sent. */
+export async function sendTransaction(
+  env: Env,
+  destination: ServerName,
+  outgoing: Outgoing,
+): Promise<Sent | { readonly ok: false }> {
+  const { pdus, rooms } = await gatherPdus(env, destination, outgoing)
+  const durable = [...outgoing.edus].slice(0, maxEdus)
+  const edus = [...durable.map(([, edu]) => edu), ...outgoing.takePassing(maxEdus - durable.length)]
+  const sent = { ok: true, rooms, edus: durable.map(([id]) => id) } as const
+  if (pdus.length === 0 && edus.length === 0) return sent
+  const answer = await signedFetch(env, {
+    destination,
+    method: 'PUT',
+    path: `/_matrix/federation/v1/send/${crypto.randomUUID()}`,
+    body: { origin: settingsOf(env).serverName, origin_server_ts: Date.now(), pdus, ...(edus.length > 0 && { edus }) },
+    timeoutMs: 30_000,
+  })
+  return answer.ok ? sent : { ok: false }
+}
+
+async function gatherPdus(
+  env: Env,
+  destination: ServerName,
+  outgoing: Outgoing,
+): Promise<{ pdus: JsonObject[]; rooms: Sent['rooms'] }> {
+  const pdus: JsonObject[] = []
+  const rooms: Sent['rooms'] = []
+  for (const [roomId, { after }] of outgoing.rooms) {
+    const limit = maxPdus - pdus.length
+    if (limit === 0) break
+    const news = await env.ROOM.get(env.ROOM.idFromName(roomId)).pdusFor({ destination, after, limit })
+    pdus.push(...news.pdus)
+    rooms.push({ roomId, upTo: news.upTo })
+  }
+  return { pdus, rooms }
+}
