@@ -18,7 +18,9 @@ const table = {
   too_large: [413, 'M_TOO_LARGE', 'The request or event is too large'],
   limit_exceeded: [429, 'M_LIMIT_EXCEEDED', 'Too many requests'],
   internal: [500, 'M_UNKNOWN', 'Internal error'],
+  server_managed: [405, 'M_BAD_JSON', 'This type of account data is set by the server only'],
   // Who asks
+  unauthenticated_server: [401, 'M_UNAUTHORIZED', 'The request is not signed by a server that may make it'],
   missing_token: [401, 'M_MISSING_TOKEN', 'Missing access token'],
   unknown_token: [401, 'M_UNKNOWN_TOKEN', 'Unrecognised access token'],
   forbidden: [403, 'M_FORBIDDEN', 'You are not allowed to do that'],

@@ -1,0 +1,136 @@
+/**
+ * The keys of other servers: from this isolate's memory, else D1, else the server itself. Never from a third party.
+ *
+ * Spec: server-server-api/#retrieving-server-keys. A server that does not answer is asked again only after a pause, so that
+ * events by a dead server cost one request, not one each.
+ */
+import type { ServerName } from '#protocol/identifiers/server-name.ts'
+import { decodeBase64, encodeBase64Unpadded } from '#protocol/signing/base64.ts'
+import { readServerKeys, type ServerKey } from '#protocol/signing/server-keys.ts'
+import { inArray } from 'drizzle-orm'
+import { drizzle } from 'drizzle-orm/d1'
+
+import { remoteServerKeys } from '../accounts/schema.ts'
+import type { Env } from '../env.ts'
+import { serverIdentity } from '../server-identity.ts'
+import { ExpiringMap } from './expiring-map.ts'
+import { signedFetch } from './signed-fetch.ts'
+
+/** Finds the keys of a server that may be in use, current and old, newest knowledge. */
+export interface KeyRing {
+  /** Keys known of these servers, asking those servers of whom a wanted key is missing or no longer `counts`. */
+  keysOf(wanted: ReadonlyMap<ServerName, KeyWish>): Promise<ReadonlyMap<ServerName, readonly ServerKey[]>>
+}
+export interface KeyWish {
+  /** Key IDs of which one at least must be found. */
+  readonly keyIds: ReadonlySet<string>
+  /** Whether a known key serves the purpose; if none does, the server is asked. */
+  readonly counts: (key: ServerKey) => boolean
+}
+
+const memory = new ExpiringMap<ServerName, readonly ServerKey[]>(5_000)
+const asked = new ExpiringMap<ServerName, Promise<readonly ServerKey[]>>(5_000)
+const memoryMs = 3_600_000
+/** How long an answer, or none, is not asked for again. */
+const pauseMs = 60_000
+/** D1 takes 100 bound values a query. */
+const perQuery = 90
+/** Servers asked at once: a platform lets six connections wait for headers. */
+const atOnce = 5
+
+export function keyRing(env: Env): KeyRing {
+  return {
+    async keysOf(wanted) {
+      const found = await known(env, [...wanted.keys()])
+      const lacking = [...wanted].filter(([server, wish]) => !isServed(found.get(server) ?? [], wish))
+      for (let at = 0; at < lacking.length; at += atOnce) {
+        const batch = lacking.slice(at, at + atOnce).map(([server]) => server)
+        const answers = await Promise.all(batch.map((server) => ask(env, server, found.get(server) ?? [])))
+        batch.forEach((server, index) => found.set(server, answers[index] ?? []))
+      }
+      return found
+    },
+  }
+}
+
+function isServed(keys: readonly ServerKey[], { keyIds, counts }: KeyWish): boolean {
+  return keys.some((key) => keyIds.has(key.keyId) && counts(key))
+}
+
+async function known(env: Env, servers: readonly ServerName[]): Promise<Map<ServerName, readonly ServerKey[]>> {
+  const found = new Map<ServerName, readonly ServerKey[]>()
+  const unknown: ServerName[] = []
+  for (const server of servers) {
+    const keys = memory.get(server, Date.now())
+    if (keys) found.set(server, keys)
+    else unknown.push(server)
+  }
+  for (let at = 0; at < unknown.length; at += perQuery) {
+    const rows = await drizzle(env.DB)
+      .select()
+      .from(remoteServerKeys)
+      .where(inArray(remoteServerKeys.serverName, unknown.slice(at, at + perQuery)))
+    for (const { serverName, keyId, publicKey, validUntilTs, expired } of rows) {
+      const key = { keyId, publicKey: decodeBase64(publicKey) ?? new Uint8Array(), validUntilTs, expired }
+      found.set(serverName, [...(found.get(serverName) ?? []), key])
+    }
+  }
+  for (const server of unknown) {
+    const keys = found.get(server)
+    if (keys) memory.set(server, keys, Date.now() + memoryMs)
+  }
+  return found
+}
+
+/** Asks the server for its keys; those known before stay, as far as it does not say otherwise. */
+function ask(env: Env, server: ServerName, before: readonly ServerKey[]): Promise<readonly ServerKey[]> {
+  const underWay = asked.get(server, Date.now())
+  if (underWay) return underWay
+  const asking = fetchKeys(env, server).then(async (answer) => {
+    if (!answer) return before
+    const keys = [...answer.keys, ...before.filter((old) => answer.keys.every(({ keyId }) => keyId !== old.keyId))]
+    memory.set(server, keys, Date.now() + memoryMs)
+    await save(env, server, answer)
+    return keys
+  })
+  asked.set(server, asking, Date.now() + pauseMs)
+  return asking
+}
+
+interface KeyAnswer {
+  readonly keys: readonly ServerKey[]
+  readonly response: string
+}
+
+/** The server's own answer; undefined when it does not come or does not hold. */
+export async function fetchKeys(env: Env, server: ServerName): Promise<KeyAnswer | undefined> {
+  const answer = await signedFetch(env, {
+    destination: server,
+    method: 'GET',
+    path: '/_matrix/key/v2/server',
+    timeoutMs: 10_000,
+    maxBytes: 262_144,
+  })
+  if (!answer.ok) return undefined
+  const { crypto } = await serverIdentity(env)
+  const keys = readServerKeys(answer.json, server, crypto)
+  return keys && { keys, response: JSON.stringify(answer.json) }
+}
+
+async function save(env: Env, serverName: ServerName, { keys, response }: KeyAnswer): Promise<void> {
+  const db = drizzle(env.DB)
+  const fetchedAt = Date.now()
+  for (const { keyId, publicKey, validUntilTs, expired } of keys) {
+    const row = {
+      publicKey: encodeBase64Unpadded(publicKey),
+      validUntilTs,
+      expired,
+      fetchedAt,
+      response: expired ? null : response,
+    }
+    await db
+      .insert(remoteServerKeys)
+      .values({ serverName, keyId, ...row })
+      .onConflictDoUpdate({ target: [remoteServerKeys.serverName, remoteServerKeys.keyId], set: row })
+  }
+}

@@ -1,0 +1,43 @@
+/**
+ * Which server asks: the X-Matrix signature of a request, checked before anything else looks at it.
+ *
+ * Spec: server-server-api/#request-authentication. Fails closed: no header, another destination, an unknown key or a wrong
+ * signature are all 401.
+ */
+import type { ServerName } from '#protocol/identifiers/server-name.ts'
+import type { JsonValue } from '#protocol/json/json.ts'
+import { countsForRequest, type ServerKey } from '#protocol/signing/server-keys.ts'
+import { verifySignedJson } from '#protocol/signing/sign-json.ts'
+import { parseXMatrix, signedRequest } from '#protocol/signing/x-matrix.ts'
+
+import type { Env } from '../env.ts'
+import { keyRing } from '../federation-client/key-ring.ts'
+import { refuse } from '../refusal.ts'
+import { serverIdentity } from '../server-identity.ts'
+
+/** The server that signed this request; `content` is its JSON body, where it has one. Refuses everybody else. */
+export async function originOf(request: Request, content: JsonValue | undefined, env: Env): Promise<ServerName> {
+  const header = parseXMatrix(request.headers.get('Authorization') ?? '')
+  if (!header) return refuse('unauthenticated_server', 'Missing or malformed X-Matrix Authorization header')
+  const { serverName, crypto } = await serverIdentity(env)
+  if (header.destination !== undefined && header.destination !== serverName) {
+    return refuse('unauthenticated_server', 'The request is for another server')
+  }
+  // A request in our own name did not come from us.
+  if (header.origin === serverName) return refuse('unauthenticated_server', 'A server does not call itself')
+  const now = Date.now()
+  const wish = { keyIds: new Set([header.keyId]), counts: (key: ServerKey) => countsForRequest(key, now) }
+  const keys = (await keyRing(env).keysOf(new Map([[header.origin, wish]]))).get(header.origin) ?? []
+  const key = keys.find(({ keyId }) => keyId === header.keyId)
+  if (!key || !countsForRequest(key, now))
+    return refuse('unauthenticated_server', `No valid key ${header.keyId} of ${header.origin}`)
+  const url = new URL(request.url)
+  const signed = signedRequest(
+    { method: request.method, uri: url.pathname + url.search, ...(content !== undefined && { content }) },
+    header,
+  )
+  if (!verifySignedJson(signed, header.origin, header.keyId, key.publicKey, crypto)) {
+    return refuse('unauthenticated_server', 'The signature of the request is wrong')
+  }
+  return header.origin
+}
