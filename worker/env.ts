@@ -1,4 +1,5 @@
 /** The bindings of wrangler.toml, as the Worker and every Durable Object sees them. */
+import type { FederationSenderDO } from '../durable-objects/federation-sender/federation-sender-do.ts'
 import type { RoomDO } from '../durable-objects/room/room-do.ts'
 import type { UserSyncDO } from '../durable-objects/user-sync/user-sync-do.ts'
 
@@ -7,6 +8,7 @@ export interface Env extends SettingVariables {
   readonly MEDIA: R2Bucket
   readonly ROOM: DurableObjectNamespace<RoomDO>
   readonly USER_SYNC: DurableObjectNamespace<UserSyncDO>
+  readonly FEDERATION_SENDER: DurableObjectNamespace<FederationSenderDO>
 }
 
 /** Plain variables and secrets. `settings.ts` gives each its meaning, default and check. */

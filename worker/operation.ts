@@ -4,6 +4,7 @@
  * `app.ts` lists all of them; `route.ts` turns each into a hono route. Nothing else parses requests.
  */
 import type { RoomId } from '#protocol/identifiers/room-id.ts'
+import type { ServerName } from '#protocol/identifiers/server-name.ts'
 import type { UserId } from '#protocol/identifiers/user-id.ts'
 import type { EventId } from '#protocol/identifiers/event-id.ts'
 import type { GenericSchema, InferOutput } from 'valibot'
@@ -34,7 +35,12 @@ export type PathParams<Path extends string> = {
   readonly [Name in ParamNames<Path>]: Name extends keyof ParsedParams ? ParsedParams[Name] : string
 }
 
-export type Auth = 'none' | 'optional' | 'accessToken'
+/** The server whose X-Matrix signature came with the request. */
+export interface RequestingServer {
+  readonly origin: ServerName
+}
+
+export type Auth = 'none' | 'optional' | 'accessToken' | 'server'
 
 export interface Call<Path extends string, A extends Auth, Body> {
   readonly request: Request
@@ -44,7 +50,13 @@ export interface Call<Path extends string, A extends Auth, Body> {
   readonly query: URLSearchParams
   /** What the schema made of the body; undefined without a schema. */
   readonly body: Body
-  readonly requester: A extends 'accessToken' ? Requester : A extends 'optional' ? Requester | undefined : undefined
+  readonly requester: A extends 'accessToken'
+    ? Requester
+    : A extends 'server'
+      ? RequestingServer
+      : A extends 'optional'
+        ? Requester | undefined
+        : undefined
   /** Keeps the Worker alive for work that the answer need not wait for. */
   waitUntil(work: Promise<unknown>): void
 }

@@ -8,7 +8,9 @@ import * as v from 'valibot'
 
 import type { Env } from './env.ts'
 import { requesterOf } from './middleware/access-token.ts'
-import type { Call, Operation } from './operation.ts'
+import { originOf } from './middleware/server-signature.ts'
+import { noteAlive } from './federation-client/alive.ts'
+import type { Auth, Call, Operation } from './operation.ts'
 import { readJsonBody } from './read-body.ts'
 import { errorResponse, Refusal, refuse } from './refusal.ts'
 import { settingsOf } from './settings.ts'
@@ -40,21 +42,22 @@ export function routeHandler(op: Operation): (c: HonoContext) => Promise<Respons
   }
 }
 
-async function callOf(op: Operation, c: HonoContext): Promise<Call<string, 'optional', unknown>> {
+async function callOf(op: Operation, c: HonoContext): Promise<Call<string, Auth, unknown>> {
   const { auth, body: schema } = op.options
   const settings = settingsOf(c.env)
+  const waitUntil = (work: Promise<unknown>) => c.executionCtx.waitUntil(work)
+  const call = { request: c.req.raw, env: c.env, settings, query: new URL(c.req.url).searchParams, waitUntil }
+  if (auth === 'server') {
+    // The signature covers the body, so that comes first.
+    const content = c.req.method === 'GET' ? undefined : await readJsonBody(c.req.raw, op.options)
+    const requester = { origin: await originOf(c.req.raw, content, c.env) }
+    waitUntil(noteAlive(c.env, requester.origin))
+    return { ...call, path: parsePath(c.req.param()), body: schema && checkBody(schema, content), requester }
+  }
   const requester = auth === 'none' ? undefined : await requesterOf(c.req.raw, c.env, settings, op.options)
   const path = parsePath(c.req.param())
-  return {
-    request: c.req.raw,
-    env: c.env,
-    settings,
-    path,
-    query: new URL(c.req.url).searchParams,
-    body: schema ? checkBody(schema, await readJsonBody(c.req.raw, op.options)) : undefined,
-    requester,
-    waitUntil: (work) => c.executionCtx.waitUntil(work),
-  }
+  const body = schema && checkBody(schema, await readJsonBody(c.req.raw, op.options))
+  return { ...call, path, body, requester }
 }
 
 function parsePath(params: Record<string, string>): Record<string, never> {

@@ -22,6 +22,7 @@ export async function startRuntime(options: ServeOptions, bundle: string): Promi
       durableObjects: {
         ROOM: { className: 'RoomDO', useSQLite: true },
         USER_SYNC: { className: 'UserSyncDO', useSQLite: true },
+        FEDERATION_SENDER: { className: 'FederationSenderDO', useSQLite: true },
       },
       resourcePersistencePath: options.data,
       unsafeDirectSockets: [{ host: options.bind, port: options.port }],
@@ -47,5 +48,7 @@ function bindingsOf(options: ServeOptions): Record<string, string> {
     LOG_LEVEL: options.logLevel,
     DEFAULT_ROOM_VERSION: options.defaultRoomVersion,
     ALLOW_PRIVATE_ADDRESSES: options.allowPrivateAddresses,
+    // A local server makes no call-outs of its own accord.
+    DNS_OVER_HTTPS: 'off',
   }
 }
