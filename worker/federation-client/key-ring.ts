@@ -5,9 +5,10 @@
  * events by a dead server cost one request, not one each.
  */
 import type { ServerName } from '#protocol/identifiers/server-name.ts'
+import { isObject, own, type JsonObject } from '#protocol/json/json.ts'
 import { decodeBase64, encodeBase64Unpadded } from '#protocol/signing/base64.ts'
 import { readServerKeys, type ServerKey } from '#protocol/signing/server-keys.ts'
-import { inArray } from 'drizzle-orm'
+import { and, desc, eq, inArray, isNotNull } from 'drizzle-orm'
 import { drizzle } from 'drizzle-orm/d1'
 
 import { remoteServerKeys } from '../accounts/schema.ts'
@@ -115,6 +116,34 @@ export async function fetchKeys(env: Env, server: ServerName): Promise<KeyAnswer
   const { crypto } = await serverIdentity(env)
   const keys = readServerKeys(answer.json, server, crypto)
   return keys && { keys, response: JSON.stringify(answer.json) }
+}
+
+/**
+ * Whole key answers of servers, as they signed them, for a notary to pass on: valid at least until the time given for
+ * each, else asked for anew. Servers that give none are left out.
+ */
+export async function publishedKeys(env: Env, wanted: ReadonlyMap<ServerName, number>): Promise<JsonObject[]> {
+  const published: JsonObject[] = []
+  for (const [server, minimumValidUntil] of wanted) {
+    const stored = await storedAnswer(env, server)
+    const validUntil = stored && own(stored, 'valid_until_ts')
+    const fresh = typeof validUntil === 'number' && validUntil >= minimumValidUntil
+    if (!fresh) await ask(env, server, memory.get(server, Date.now()) ?? [])
+    const answer = fresh ? stored : await storedAnswer(env, server)
+    if (answer) published.push(answer)
+  }
+  return published
+}
+
+async function storedAnswer(env: Env, server: ServerName): Promise<JsonObject | undefined> {
+  const row = await drizzle(env.DB)
+    .select({ response: remoteServerKeys.response })
+    .from(remoteServerKeys)
+    .where(and(eq(remoteServerKeys.serverName, server), isNotNull(remoteServerKeys.response)))
+    .orderBy(desc(remoteServerKeys.fetchedAt))
+    .get()
+  const json: unknown = row?.response ? JSON.parse(row.response) : undefined
+  return isObject(json) ? json : undefined
 }
 
 async function save(env: Env, serverName: ServerName, { keys, response }: KeyAnswer): Promise<void> {
