@@ -32,7 +32,7 @@ import { hasNews, readStream } from './read.ts'
 import { loadStream } from './stream.ts'
 import { queueToDevice, type ToDeviceEvent } from './to-device.ts'
 import { addWaiter, wakeWaiters } from './waiters.ts'
-import { idleHeader, parseWaitUrl } from './wait-request.ts'
+import { type Idle, idleHeader, parseWaitUrl } from './wait-request.ts'
 
 export class UserSyncDO extends DurableObject<Env> {
   readonly #sql = this.ctx.storage.sql
@@ -64,7 +64,7 @@ export class UserSyncDO extends DurableObject<Env> {
     if (!wait || !result.ok || hasNews(result)) return Response.json(result)
     const waiter = { ...asked, since: result.nextBatch, fullState: false } as const
     const webSocket = addWaiter(this.ctx, waiter, now)
-    const idle = { nextBatch: result.nextBatch, device: result.device }
+    const idle: Idle = { nextBatch: result.nextBatch, device: result.device }
     return new Response(null, { status: 101, webSocket, headers: { [idleHeader]: JSON.stringify(idle) } })
   }
 

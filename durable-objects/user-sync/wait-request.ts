@@ -2,6 +2,7 @@
  * The one request of a user's object that is not RPC, because it may become a WebSocket: its URL, and the header of the
  * answer to a client that waits.
  */
+import type { Device } from './devices.ts'
 import type { ReadRequest } from './read.ts'
 
 export interface WaitRequest extends ReadRequest {
@@ -9,7 +10,13 @@ export interface WaitRequest extends ReadRequest {
   readonly wait: boolean
 }
 
-/** Header of the 101 response: JSON of `Idle`, what to answer if nothing happens. */
+/** What to answer if nothing happens. */
+export interface Idle {
+  readonly nextBatch: string
+  readonly device: Device
+}
+
+/** Header of the 101 response: JSON of `Idle`. */
 export const idleHeader = 'x-idle'
 
 export function waitUrl(request: WaitRequest): string {

@@ -1,0 +1,99 @@
+/**
+ * The body of a `/sync` answer.
+ *
+ * Spec: client-server-api/#get_matrixclientv3sync, #extensions-to-sync, #e2e-extensions-to-sync. Sections with nothing in
+ * them are left out, as is a room about which there is nothing to say.
+ */
+import { parsePropertyPath, pickFields } from '#protocol/filters/event-fields.ts'
+import { passesFilter, type SyncFilter, wantsRoom } from '#protocol/filters/filter.ts'
+import { isObject, type JsonObject, type JsonValue, own } from '#protocol/json/json.ts'
+
+import type { AccountDataEvent } from '../../durable-objects/user-sync/account-data.ts'
+import type { Device } from '../../durable-objects/user-sync/devices.ts'
+import type { Read } from '../../durable-objects/user-sync/read.ts'
+import type { GatheredRoom, Section } from './gather-rooms.ts'
+
+export interface SyncAnswer {
+  readonly next_batch: string
+  readonly rooms?: { readonly [Name in Section]?: Record<string, JsonObject> }
+  readonly account_data?: { readonly events: readonly AccountDataEvent[] }
+  readonly to_device?: { readonly events: readonly object[] }
+  readonly device_lists?: object
+  /** Always present: clients take an absent count for "unchanged" as well as for "none". */
+  readonly device_one_time_keys_count: Readonly<Record<string, number>>
+  readonly device_unused_fallback_key_types: readonly string[]
+}
+
+/** The answer to a poll in which nothing happened. */
+export function emptyAnswer(nextBatch: string, { oneTimeKeyCounts, unusedFallbackKeyTypes }: Device): SyncAnswer {
+  return {
+    next_batch: nextBatch,
+    device_one_time_keys_count: { signed_curve25519: 0, ...oneTimeKeyCounts },
+    device_unused_fallback_key_types: unusedFallbackKeyTypes,
+  }
+}
+
+export function buildAnswer(
+  nextBatch: string,
+  read: Read,
+  rooms: readonly GatheredRoom[],
+  filter: SyncFilter,
+): { readonly answer: SyncAnswer; readonly saysSomething: boolean } {
+  const sections = buildRooms(rooms, filter)
+  const accountData = read.accountData.filter((event) => passesFilter(filter.account_data, event))
+  const { changed, left } = read.deviceLists
+  const parts = {
+    ...(Object.keys(sections).length > 0 ? { rooms: sections } : {}),
+    ...(accountData.length > 0 ? { account_data: { events: accountData } } : {}),
+    ...(read.toDevice.length > 0 ? { to_device: { events: read.toDevice } } : {}),
+    ...(changed.length + left.length > 0 ? { device_lists: { changed, left } } : {}),
+  }
+  const answer = { ...emptyAnswer(nextBatch, read.device), ...parts }
+  return { answer, saysSomething: Object.keys(parts).length > 0 }
+}
+
+function buildRooms(rooms: readonly GatheredRoom[], filter: SyncFilter) {
+  const sections: { [Name in Section]?: Record<string, JsonObject> } = {}
+  const fields = filter.event_fields?.map(parsePropertyPath)
+  for (const { roomId, section, room, accountData } of rooms) {
+    const hasAccountData = section === 'join' || section === 'leave'
+    const wanted = hasAccountData && wantsRoom(filter.room?.account_data, roomId)
+    const events = wanted ? accountData.filter((event) => passesFilter(filter.room?.account_data, event)) : []
+    if (hasAccountData && events.length === 0 && saysNothing(room)) continue
+    const shown = fields && hasAccountData ? pickEventFields(room, fields) : room
+    const inSection = (sections[section] ??= {})
+    inSection[roomId] =
+      events.length > 0
+        ? { ...shown, account_data: { events: events.map(({ type, content }) => ({ type, content })) } }
+        : shown
+  }
+  return sections
+}
+
+/** True for a slice in which nothing happened that passed the filter. Counts alone are no news: they follow events. */
+function saysNothing(room: JsonObject): boolean {
+  const timeline = own(room, 'timeline')
+  if (isObject(timeline) && own(timeline, 'limited') === true) return false
+  return own(room, 'summary') === undefined && eventLists.every((name) => eventsOf(room, name).length === 0)
+}
+
+const eventLists = ['timeline', 'state', 'state_after', 'ephemeral'] as const
+
+function eventsOf(room: JsonObject, name: string): readonly JsonValue[] {
+  const list = own(room, name)
+  const events = isObject(list) ? own(list, 'events') : undefined
+  return Array.isArray(events) ? events : []
+}
+
+function pickEventFields(room: JsonObject, fields: readonly (readonly string[])[]): JsonObject {
+  const picked: Record<string, JsonValue | undefined> = { ...room }
+  for (const name of ['timeline', 'state', 'state_after']) {
+    const list = own(room, name)
+    if (!isObject(list)) continue
+    picked[name] = {
+      ...list,
+      events: eventsOf(room, name).map((event) => (isObject(event) ? pickFields(event, fields) : event)),
+    }
+  }
+  return picked
+}

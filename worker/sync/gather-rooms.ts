@@ -1,0 +1,102 @@
+/**
+ * Fetches from each room what a reader of `/sync` has to hear of it, many rooms at a time.
+ *
+ * Nothing is dropped silently: a room either was served up to a version, or is named as failed, so that the token says
+ * truly what its holder knows (durable-objects/user-sync/marks.ts).
+ */
+import { type RoomEventFilter, type RoomFilter, wantsRoom } from '#protocol/filters/filter.ts'
+import type { RoomId } from '#protocol/identifiers/room-id.ts'
+import type { UserId } from '#protocol/identifiers/user-id.ts'
+import type { JsonObject } from '#protocol/json/json.ts'
+
+import type { FailedRoom, ServedRoom } from '../../durable-objects/user-sync/marks.ts'
+import type { AccountDataEvent } from '../../durable-objects/user-sync/account-data.ts'
+import type { Read, RoomToServe } from '../../durable-objects/user-sync/read.ts'
+import type { Env } from '../env.ts'
+import { roomOf } from '../rooms.ts'
+
+export interface Reader {
+  readonly userId: UserId
+  readonly deviceId: string
+  readonly filter: RoomFilter
+  readonly eventFormat: 'client' | 'federation'
+  readonly fullState: boolean
+  readonly useStateAfter: boolean
+}
+
+export type Section = 'join' | 'invite' | 'knock' | 'leave'
+
+export interface GatheredRoom {
+  readonly roomId: RoomId
+  readonly section: Section
+  readonly room: JsonObject
+  readonly accountData: readonly AccountDataEvent[]
+}
+
+export interface Gathered {
+  readonly rooms: readonly GatheredRoom[]
+  /** Rooms whose slice is not what was known when the answer was read. */
+  readonly served: readonly ServedRoom[]
+  readonly failed: readonly FailedRoom[]
+}
+
+/** Rooms asked at once: an account with a thousand rooms must not hold all of their slices in flight. */
+const atOnce = 40
+/** Pauses in ms before a slice is tried again: an object that moves or restarts is back within this. */
+const pauses = [20, 200]
+
+export async function gatherRooms(env: Env, reader: Reader, read: Read): Promise<Gathered> {
+  const rooms: GatheredRoom[] = []
+  const served: ServedRoom[] = []
+  const failed: FailedRoom[] = []
+  const waiting = read.rooms.filter(({ roomId }) => wantsRoom(reader.filter, roomId))
+  const queue = waiting.values()
+  const worker = async () => {
+    for (const asked of queue) {
+      const { roomId, accountData, known } = asked
+      if (!asked.changed) {
+        rooms.push({ roomId, section: 'join', room: {}, accountData })
+        continue
+      }
+      const slice = await readSlice(env, reader, asked, read.ignoredUsers)
+      if (slice === undefined) failed.push({ roomId, from: asked.from })
+      // A room that knows nothing of itself any more was purged.
+      if (!slice?.ok) continue
+      if (slice.pos !== known.pos || slice.typing !== known.typing) {
+        served.push({ roomId, pos: slice.pos, typing: slice.typing })
+      }
+      if (slice.section !== 'none') rooms.push({ roomId, section: slice.section, room: slice.room, accountData })
+    }
+  }
+  await Promise.all(Array.from({ length: Math.min(atOnce, waiting.length) }, worker))
+  return { rooms, served, failed }
+}
+
+/** One room's slice; undefined when the room could not be asked. */
+async function readSlice(env: Env, reader: Reader, { roomId, from }: RoomToServe, ignoredUsers: readonly string[]) {
+  for (const pause of [...pauses, undefined]) {
+    try {
+      return await roomOf(env, roomId).syncSlice({
+        reader: reader.userId,
+        deviceId: reader.deviceId,
+        from,
+        filter: filterIn(reader.filter, roomId),
+        eventFormat: reader.eventFormat,
+        fullState: reader.fullState,
+        useStateAfter: reader.useStateAfter,
+        ignoredUsers,
+      })
+    } catch (error) {
+      console.error('a slice failed', roomId, error)
+      if (pause !== undefined) await new Promise((resolve) => setTimeout(resolve, pause))
+    }
+  }
+  return undefined
+}
+
+/** The filter as it applies within one room: a part which excludes the room lets nothing through. */
+function filterIn({ state, timeline, ephemeral }: RoomFilter, roomId: RoomId): RoomFilter {
+  const within = (part: RoomEventFilter | undefined): RoomEventFilter =>
+    wantsRoom(part, roomId) ? { ...part } : { ...part, types: [] }
+  return { state: within(state), timeline: within(timeline), ephemeral: within(ephemeral) }
+}
