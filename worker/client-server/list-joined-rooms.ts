@@ -1,7 +1,6 @@
 /** The rooms a user is in. Spec: client-server-api/#room-membership, data/api/client-server/list_joined_rooms.yaml. */
 import { operation } from '../operation.ts'
 import { userSyncOf } from '../sync/user-sync.ts'
-import { userSyncOf } from '../sync/user-sync.ts'
 
 /** Spec: client-server-api/#get_matrixclientv3joined_rooms */
 export const getJoinedRooms = operation(
