@@ -1,0 +1,99 @@
+/**
+ * The tables of a room's object. Append only: a migration that was ever merged never changes. They run when the room is
+ * created, joined, or first heard of by an invite or knock; an object for a room nobody knows has no table at all.
+ *
+ * `nid` numbers events in order of arrival. An event is stored after its auth events, so `nid` is also a topological order
+ * of the auth graph. `pos` is the room's version: every live event and every receipt takes the next one.
+ * A partial index serves only queries that repeat its WHERE clause word for word.
+ */
+export const migrations: readonly string[] = [
+  `
+  -- One row: the room's header.
+  CREATE TABLE room(
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    room_id TEXT NOT NULL,
+    room_version TEXT NOT NULL,
+    extremities TEXT NOT NULL,       -- JSON [nid], the forward extremities, oldest first
+    current_group INTEGER,           -- state group after all extremities; NULL while the room is known by invite only
+    pos INTEGER NOT NULL,            -- newest pos given out
+    told_pos INTEGER NOT NULL        -- users have been told of everything up to here
+  );
+
+  CREATE TABLE events(
+    nid INTEGER PRIMARY KEY,
+    event_id TEXT NOT NULL UNIQUE,
+    type TEXT NOT NULL,
+    state_key TEXT,
+    sender TEXT NOT NULL,
+    depth INTEGER NOT NULL,
+    origin_server_ts INTEGER NOT NULL,
+    pos INTEGER,                     -- NULL: never shown by sync (outlier, rejected, soft-failed, backfilled)
+    outcome INTEGER NOT NULL,        -- 0 accepted, 1 soft-failed, 2 rejected, 3 outlier
+    state_before INTEGER,            -- state groups; NULL for outliers
+    state_after INTEGER,
+    auth TEXT NOT NULL,              -- JSON [nid] of auth_events
+    redacted_by INTEGER,             -- nid of the redaction; json is then the redacted form
+    reject_reason TEXT,
+    txn_device TEXT,                 -- own events: the device that sent it and its transaction ID
+    txn_id TEXT,
+    json TEXT NOT NULL               -- the signed wire form, without unsigned
+  );
+  CREATE UNIQUE INDEX events_by_pos ON events(pos) WHERE pos IS NOT NULL;
+  CREATE INDEX events_by_depth ON events(depth, nid) WHERE outcome = 0;
+  CREATE INDEX events_by_transaction ON events(txn_id, sender, txn_device) WHERE txn_id IS NOT NULL;
+
+  -- prev_events of stored events that are not stored themselves (or as outliers): where backfill begins.
+  CREATE TABLE missing_events(event_id TEXT PRIMARY KEY, depth INTEGER NOT NULL) WITHOUT ROWID;
+
+  -- Redactions that arrived before the event they redact.
+  CREATE TABLE waiting_redactions(
+    event_id TEXT NOT NULL,          -- of the event to redact
+    nid INTEGER NOT NULL,            -- of the redaction
+    PRIMARY KEY (event_id, nid)
+  ) WITHOUT ROWID;
+
+  -- Skip-delta chains, see state-groups.ts. delta is JSON {stateMapKey: nid}; nid 0 takes the key away.
+  CREATE TABLE state_groups(
+    id INTEGER PRIMARY KEY,
+    base INTEGER,
+    height INTEGER NOT NULL,
+    delta TEXT NOT NULL
+  );
+
+  -- The state of current_group, spread out.
+  CREATE TABLE current_state(
+    type TEXT NOT NULL,
+    state_key TEXT NOT NULL,
+    event_nid INTEGER NOT NULL,
+    membership TEXT,                 -- of m.room.member
+    PRIMARY KEY (type, state_key)
+  ) WITHOUT ROWID;
+
+  -- Local users who were invited to, or knocked on, a room this server is not in.
+  CREATE TABLE outside_memberships(
+    user_id TEXT PRIMARY KEY,
+    membership TEXT NOT NULL,
+    event_nid INTEGER NOT NULL,      -- the member event, an outlier
+    pos INTEGER NOT NULL,
+    stripped_state TEXT NOT NULL     -- JSON, invite_room_state or knock_room_state
+  ) WITHOUT ROWID;
+
+  CREATE TABLE receipts(
+    user_id TEXT NOT NULL,
+    receipt_type TEXT NOT NULL,
+    thread_id TEXT NOT NULL,         -- '' for an unthreaded receipt
+    event_id TEXT NOT NULL,
+    ts INTEGER NOT NULL,
+    pos INTEGER NOT NULL,
+    PRIMARY KEY (user_id, receipt_type, thread_id)
+  ) WITHOUT ROWID;
+  CREATE INDEX receipts_by_pos ON receipts(pos);
+
+  -- Local users who were told of news and have not read since: not told again until they read.
+  CREATE TABLE quiet(user_id TEXT PRIMARY KEY) WITHOUT ROWID;
+  CREATE TABLE forgotten(user_id TEXT PRIMARY KEY) WITHOUT ROWID;
+
+  -- Named alarms, see shared/alarm-scheduler.ts.
+  CREATE TABLE alarms(name TEXT PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID;
+  `,
+]

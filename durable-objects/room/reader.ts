@@ -1,0 +1,275 @@
+/**
+ * Reads of a room's rows, with what was read lately kept in memory.
+ *
+ * Only `transactor.ts` changes rows; it tells this reader what it wrote (`note…`), or `forget` when a turn was rolled back.
+ * Queries of one read operation alone (a page of messages, a sync slice) live with that operation and turn their rows into
+ * events by `fromRow`.
+ */
+import { type StateMapKey, stateMapKey } from '#protocol/events/state-map.ts'
+import type { EventId } from '#protocol/identifiers/event-id.ts'
+import type { RoomId } from '#protocol/identifiers/room-id.ts'
+import type { ServerName } from '#protocol/identifiers/server-name.ts'
+import type { UserId } from '#protocol/identifiers/user-id.ts'
+import { rulesOf, type RoomVersionRules } from '#protocol/room-versions/rules.ts'
+
+import { Lru } from '../shared/lru.ts'
+import { eventColumns, type EventRow, type GroupId, type Nid, type StoredEvent, storedEvent } from './stored-event.ts'
+
+/** The room's one row. */
+export interface Header {
+  readonly roomId: RoomId
+  readonly rules: RoomVersionRules
+  /** Forward extremities, oldest first. */
+  readonly extremities: readonly Nid[]
+  /** State after all extremities; undefined while the room is known from outside only (invite, knock). */
+  readonly currentGroup: GroupId | undefined
+  /** Newest position given out. */
+  readonly pos: number
+  readonly toldPos: number
+}
+
+export type Membership = 'join' | 'invite' | 'knock' | 'leave' | 'ban'
+
+/** One place of the current state. */
+export interface CurrentEntry {
+  readonly nid: Nid
+  /** Of `m.room.member` only. */
+  readonly membership: Membership | undefined
+}
+
+/** An invite to, or knock on, a room this server is not in. */
+export interface OutsideMembership {
+  readonly membership: Membership
+  readonly eventNid: Nid
+  readonly pos: number
+  /** JSON array of stripped state events. */
+  readonly strippedState: string
+}
+
+type HeaderRow = {
+  room_id: RoomId
+  room_version: string
+  extremities: string
+  current_group: number | null
+  pos: number
+  told_pos: number
+}
+type CurrentRow = { event_nid: number; membership: Membership | null }
+
+const cachedEventCharacters = 8_000_000
+const cachedStateEntries = 4_000
+
+export class Reader {
+  readonly sql: SqlStorage
+  readonly serverName: ServerName
+  #known: boolean | undefined
+  #header: Header | undefined
+  #lastNid: Nid | undefined
+  #localJoined: Set<UserId> | undefined
+  readonly #events = new Lru<Nid, StoredEvent>(cachedEventCharacters)
+  readonly #nids = new Lru<EventId, Nid>(cachedStateEntries)
+  /** Places known to be empty are kept as well. */
+  readonly #current = new Lru<StateMapKey, { readonly entry: CurrentEntry | undefined }>(cachedStateEntries)
+
+  constructor(sql: SqlStorage, serverName: ServerName) {
+    this.sql = sql
+    this.serverName = serverName
+  }
+
+  /** Whether this object has a room at all. For any room ID somebody made up it has not, and must not get tables. */
+  isKnown(): boolean {
+    this.#known ??=
+      this.sql.exec("SELECT 1 AS found FROM sqlite_master WHERE type = 'table' AND name = 'room'").toArray().length >
+        0 && this.sql.exec('SELECT 1 AS found FROM room').toArray().length > 0
+    return this.#known
+  }
+
+  /** The room's header. Throws for a room that is not known: ask `isKnown` first. */
+  header(): Header {
+    this.#header ??= this.#readHeader()
+    return this.#header
+  }
+
+  get rules(): RoomVersionRules {
+    return this.header().rules
+  }
+
+  /** The newest nid given out; 0 in an empty room. */
+  lastNid(): Nid {
+    this.#lastNid ??= this.sql.exec<{ nid: number }>('SELECT coalesce(max(nid), 0) AS nid FROM events').one().nid
+    return this.#lastNid
+  }
+
+  event(nid: Nid): StoredEvent | undefined {
+    const cached = this.#events.get(nid)
+    if (cached) return cached
+    const row = this.sql.exec<EventRow>(`SELECT ${eventColumns} FROM events WHERE nid = ?`, nid).toArray()[0]
+    return row && this.fromRow(row)
+  }
+
+  /** The same for an event that a row refers to, which exists. */
+  eventOf(nid: Nid): StoredEvent {
+    const event = this.event(nid)
+    if (!event) throw new Error(`no event has nid ${nid}`)
+    return event
+  }
+
+  /** Several events, in the order asked for; unknown nids are left out. */
+  events(nids: readonly Nid[]): StoredEvent[] {
+    const found = new Map<Nid, StoredEvent>()
+    const unread: Nid[] = []
+    for (const nid of nids) {
+      const cached = this.#events.get(nid)
+      if (cached) found.set(nid, cached)
+      else unread.push(nid)
+    }
+    if (unread.length > 0) {
+      const query = `SELECT ${eventColumns} FROM events WHERE nid IN (SELECT value FROM json_each(?))`
+      for (const row of this.sql.exec<EventRow>(query, JSON.stringify(unread))) found.set(row.nid, this.fromRow(row))
+    }
+    return nids.map((nid) => found.get(nid)).filter((event) => event !== undefined)
+  }
+
+  eventById(eventId: EventId): StoredEvent | undefined {
+    const nid = this.#nids.get(eventId)
+    if (nid !== undefined) return this.event(nid)
+    const row = this.sql.exec<EventRow>(`SELECT ${eventColumns} FROM events WHERE event_id = ?`, eventId).toArray()[0]
+    return row && this.fromRow(row)
+  }
+
+  /** The event of a row that a caller SELECTed with `eventColumns`; kept in memory. */
+  fromRow(row: EventRow): StoredEvent {
+    const event = this.#events.get(row.nid) ?? storedEvent(this.rules, row)
+    this.#keep(event, row.json.length)
+    return event
+  }
+
+  /** What the current state holds in one place. */
+  currentEntry(type: string, stateKey: string): CurrentEntry | undefined {
+    const key = stateMapKey(type, stateKey)
+    const cached = this.#current.get(key)
+    if (cached) return cached.entry
+    const query = 'SELECT event_nid, membership FROM current_state WHERE type = ? AND state_key = ?'
+    const row = this.sql.exec<CurrentRow>(query, type, stateKey).toArray()[0]
+    const entry = row && { nid: row.event_nid, membership: row.membership ?? undefined }
+    this.#current.set(key, { entry })
+    return entry
+  }
+
+  /** The event that the current state holds in one place. */
+  current(type: string, stateKey: string): StoredEvent | undefined {
+    const entry = this.currentEntry(type, stateKey)
+    return entry && this.eventOf(entry.nid)
+  }
+
+  /** Nids of the whole current state. */
+  currentState(): Nid[] {
+    return this.sql
+      .exec<{ nid: number }>('SELECT event_nid AS nid FROM current_state ORDER BY event_nid')
+      .toArray()
+      .map(({ nid }) => nid)
+  }
+
+  /** Current membership of a user, of outside invites and knocks too; undefined for one who never had to do with the room. */
+  membership(user: UserId): Membership | undefined {
+    return this.currentEntry('m.room.member', user)?.membership ?? this.outsideMembership(user)?.membership
+  }
+
+  /** Users with a membership. */
+  usersWith(membership: Membership): UserId[] {
+    const query =
+      "SELECT state_key AS user FROM current_state WHERE type = 'm.room.member' AND membership = ? ORDER BY state_key"
+    return this.sql
+      .exec<{ user: UserId }>(query, membership)
+      .toArray()
+      .map(({ user }) => user)
+  }
+
+  /** Joined users of this server. Kept up to date in memory. */
+  localJoined(): ReadonlySet<UserId> {
+    this.#localJoined ??= new Set(this.usersWith('join').filter((user) => this.isLocal(user)))
+    return this.#localJoined
+  }
+
+  isLocal(user: string): boolean {
+    return user.slice(user.indexOf(':') + 1) === this.serverName
+  }
+
+  outsideMembership(user: UserId): OutsideMembership | undefined {
+    const query =
+      'SELECT membership, event_nid AS eventNid, pos, stripped_state AS strippedState FROM outside_memberships WHERE user_id = ?'
+    return this.sql
+      .exec<{ membership: Membership; eventNid: number; pos: number; strippedState: string }>(query, user)
+      .toArray()[0]
+  }
+
+  /** Events that a device sent under a transaction ID. */
+  transaction(sender: UserId, device: string, txnId: string): StoredEvent[] {
+    const query = `SELECT ${eventColumns} FROM events WHERE txn_id IS NOT NULL AND txn_id = ? AND sender = ? AND txn_device = ?`
+    return this.sql
+      .exec<EventRow>(query, txnId, sender, device)
+      .toArray()
+      .map((row) => this.fromRow(row))
+  }
+
+  hasForgotten(user: UserId): boolean {
+    return this.sql.exec('SELECT 1 AS found FROM forgotten WHERE user_id = ?', user).toArray().length > 0
+  }
+
+  noteHeader(header: Header): void {
+    this.#known = true
+    this.#header = header
+  }
+
+  /** `characters` of its JSON: what the event weighs in memory. */
+  noteEvent(event: StoredEvent, characters: number): void {
+    this.#events.delete(event.nid)
+    this.#keep(event, characters)
+    if (this.#lastNid !== undefined) this.#lastNid = Math.max(this.#lastNid, event.nid)
+  }
+
+  forgetEvent(nid: Nid): void {
+    this.#events.delete(nid)
+  }
+
+  noteCurrent(type: string, stateKey: string, entry: CurrentEntry | undefined): void {
+    this.#current.set(stateMapKey(type, stateKey), { entry })
+  }
+
+  noteLocalMembership(user: UserId, membership: Membership | undefined): void {
+    if (membership === 'join') this.#localJoined?.add(user)
+    else this.#localJoined?.delete(user)
+  }
+
+  /** Rows are no longer what this reader was told. */
+  forget(): void {
+    this.#known = undefined
+    this.#header = undefined
+    this.#lastNid = undefined
+    this.#localJoined = undefined
+    this.#events.clear()
+    this.#nids.clear()
+    this.#current.clear()
+  }
+
+  #keep(event: StoredEvent, characters: number): void {
+    this.#events.set(event.nid, event, characters + 500)
+    this.#nids.set(event.event_id, event.nid)
+  }
+
+  #readHeader(): Header {
+    const row = this.sql
+      .exec<HeaderRow>('SELECT room_id, room_version, extremities, current_group, pos, told_pos FROM room')
+      .one()
+    const rules = rulesOf(row.room_version)
+    if (!rules) throw new Error(`this room is of version ${row.room_version}, which this server does not know`)
+    return {
+      roomId: row.room_id,
+      rules,
+      extremities: JSON.parse(row.extremities),
+      currentGroup: row.current_group ?? undefined,
+      pos: row.pos,
+      toldPos: row.told_pos,
+    }
+  }
+}

@@ -1,0 +1,246 @@
+/**
+ * Every write to a room's rows. What belongs together runs inside `turn`: all of it is stored, or nothing.
+ *
+ * Each write tells the reader, so that memory and rows agree. SQL texts are constants: the runtime prepares each once.
+ */
+import type { Pdu } from '#protocol/events/pdu.ts'
+import type { EventId } from '#protocol/identifiers/event-id.ts'
+import type { RoomId } from '#protocol/identifiers/room-id.ts'
+import type { UserId } from '#protocol/identifiers/user-id.ts'
+import type { JsonObject } from '#protocol/json/json.ts'
+import type { RoomVersionRules } from '#protocol/room-versions/rules.ts'
+
+import { migrate } from '../shared/migrate.ts'
+import { migrations } from './migrations.ts'
+import type { CurrentEntry, Header, Membership, Reader } from './reader.ts'
+import type { StateGroups } from './state-groups.ts'
+import {
+  type EventOutcome,
+  type EventRow,
+  type GroupId,
+  type Nid,
+  type StoredEvent,
+  storedEvent,
+} from './stored-event.ts'
+
+/** An event about to be stored. */
+export interface NewEvent {
+  /** `reader.lastNid() + 1`, or the nid of the outlier that this event was so far. */
+  readonly nid: Nid
+  readonly pdu: Pdu
+  readonly outcome: EventOutcome
+  readonly pos?: number | undefined
+  readonly stateBefore?: GroupId | undefined
+  readonly stateAfter?: GroupId | undefined
+  readonly auth: readonly Nid[]
+  readonly rejectReason?: string | undefined
+  readonly txn?: Transaction | undefined
+}
+
+/** What makes a send idempotent: a device and the transaction ID its client chose. */
+export interface Transaction {
+  readonly device: string
+  readonly id: string
+}
+
+export interface OutsideMember {
+  readonly user: UserId
+  readonly membership: Membership
+  readonly eventNid: Nid
+  readonly pos: number
+  readonly strippedState: readonly JsonObject[]
+}
+
+const insertEvent =
+  'INSERT INTO events(nid, event_id, type, state_key, sender, depth, origin_server_ts, pos, outcome, state_before, ' +
+  'state_after, auth, redacted_by, reject_reason, txn_device, txn_id, json) ' +
+  'VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?, ?, ?, ?)'
+const placeOutlier =
+  'UPDATE events SET outcome = ?, pos = ?, state_before = ?, state_after = ?, reject_reason = ? WHERE nid = ?'
+const updateHeader = 'UPDATE room SET extremities = ?, current_group = ?, pos = ?, told_pos = ?'
+
+export class Transactor {
+  readonly #storage: DurableObjectStorage
+  readonly #sql: SqlStorage
+  readonly #reader: Reader
+  readonly #groups: StateGroups
+
+  constructor(storage: DurableObjectStorage, reader: Reader, groups: StateGroups) {
+    this.#storage = storage
+    this.#sql = storage.sql
+    this.#reader = reader
+    this.#groups = groups
+  }
+
+  /** Runs `work` as one transaction, which is rolled back when it throws or answers `ok: false`. */
+  turn<T extends { readonly ok: boolean }>(work: () => T): T {
+    const refused: { answer?: T } = {}
+    try {
+      return this.#storage.transactionSync(() => {
+        const answer = work()
+        if (answer.ok) return answer
+        refused.answer = answer
+        throw new Error('refused')
+      })
+    } catch (error) {
+      this.#reader.forget()
+      this.#groups.forget()
+      if (refused.answer === undefined) throw error
+      return refused.answer
+    }
+  }
+
+  /** Makes the tables and the header of a room that is not known yet. */
+  beginRoom(roomId: RoomId, rules: RoomVersionRules): void {
+    migrate(this.#storage, migrations)
+    const query = "INSERT INTO room(id, room_id, room_version, extremities, pos, told_pos) VALUES (1, ?, ?, '[]', 0, 0)"
+    this.#sql.exec(query, roomId, rules.version)
+    this.#reader.noteHeader({ roomId, rules, extremities: [], currentGroup: undefined, pos: 0, toldPos: 0 })
+  }
+
+  setHeader(change: Partial<Pick<Header, 'extremities' | 'currentGroup' | 'pos' | 'toldPos'>>): void {
+    const header = { ...this.#reader.header(), ...change }
+    const extremities = JSON.stringify(header.extremities)
+    this.#sql.exec(updateHeader, extremities, header.currentGroup ?? null, header.pos, header.toldPos)
+    this.#reader.noteHeader(header)
+  }
+
+  /** Gives out the next position: to a receipt or another change that is no event. */
+  nextPos(): number {
+    const pos = this.#reader.header().pos + 1
+    this.setHeader({ pos })
+    return pos
+  }
+
+  insertEvent(event: NewEvent): StoredEvent {
+    const row = rowOf(event)
+    this.#sql.exec(
+      insertEvent,
+      row.nid,
+      row.event_id,
+      row.type,
+      row.state_key,
+      row.sender,
+      row.depth,
+      row.origin_server_ts,
+      row.pos,
+      row.outcome,
+      row.state_before,
+      row.state_after,
+      row.auth,
+      row.reject_reason,
+      row.txn_device,
+      row.txn_id,
+      row.json,
+    )
+    return this.#note(row, event.pdu)
+  }
+
+  /** Gives an outlier its place in the DAG. Its auth events, and so its nid, stay. */
+  placeOutlier(event: NewEvent): StoredEvent {
+    const row = rowOf(event)
+    const { outcome, pos, state_before, state_after, reject_reason, nid } = row
+    this.#sql.exec(placeOutlier, outcome, pos, state_before, state_after, reject_reason, nid)
+    return this.#note(row, event.pdu)
+  }
+
+  /** Overwrites what an event said by its redacted form. */
+  redactEvent(event: StoredEvent, by: Nid, redacted: JsonObject): void {
+    this.#sql.exec('UPDATE events SET redacted_by = ?, json = ? WHERE nid = ?', by, JSON.stringify(redacted), event.nid)
+    this.#reader.forgetEvent(event.nid)
+  }
+
+  waitForRedacted(eventId: EventId, redaction: Nid): void {
+    this.#sql.exec('INSERT OR IGNORE INTO waiting_redactions(event_id, nid) VALUES (?, ?)', eventId, redaction)
+  }
+
+  /** Takes the redactions that waited for an event. */
+  takeWaitingRedactions(eventId: EventId): Nid[] {
+    const query = 'DELETE FROM waiting_redactions WHERE event_id = ? RETURNING nid'
+    return this.#sql
+      .exec<{ nid: number }>(query, eventId)
+      .toArray()
+      .map(({ nid }) => nid)
+      .sort((a, b) => a - b)
+  }
+
+  addMissing(eventId: EventId, depth: number): void {
+    this.#sql.exec('INSERT OR IGNORE INTO missing_events(event_id, depth) VALUES (?, ?)', eventId, depth)
+  }
+
+  /** True if the event was missing: others cite it already. */
+  endMissing(eventId: EventId): boolean {
+    return (
+      this.#sql.exec('DELETE FROM missing_events WHERE event_id = ? RETURNING 1 AS found', eventId).toArray().length > 0
+    )
+  }
+
+  setCurrent(type: string, stateKey: string, entry: CurrentEntry | undefined): void {
+    if (entry) {
+      this.#sql.exec(
+        'INSERT OR REPLACE INTO current_state(type, state_key, event_nid, membership) VALUES (?, ?, ?, ?)',
+        type,
+        stateKey,
+        entry.nid,
+        entry.membership ?? null,
+      )
+    } else this.#sql.exec('DELETE FROM current_state WHERE type = ? AND state_key = ?', type, stateKey)
+    this.#reader.noteCurrent(type, stateKey, entry)
+  }
+
+  setOutsideMember(member: OutsideMember): void {
+    this.#sql.exec(
+      'INSERT OR REPLACE INTO outside_memberships(user_id, membership, event_nid, pos, stripped_state) VALUES (?, ?, ?, ?, ?)',
+      member.user,
+      member.membership,
+      member.eventNid,
+      member.pos,
+      JSON.stringify(member.strippedState),
+    )
+  }
+
+  forgetRoom(user: UserId): void {
+    this.#sql.exec('INSERT OR IGNORE INTO forgotten(user_id) VALUES (?)', user)
+  }
+
+  rememberRoom(user: UserId): void {
+    this.#sql.exec('DELETE FROM forgotten WHERE user_id = ?', user)
+  }
+
+  addQuiet(users: readonly UserId[]): void {
+    this.#sql.exec('INSERT OR IGNORE INTO quiet(user_id) SELECT value FROM json_each(?)', JSON.stringify(users))
+  }
+
+  removeQuiet(user: UserId): void {
+    this.#sql.exec('DELETE FROM quiet WHERE user_id = ?', user)
+  }
+
+  #note(row: EventRow, pdu: Pdu): StoredEvent {
+    const event = storedEvent(this.#reader.rules, row, pdu)
+    this.#reader.noteEvent(event, row.json.length)
+    return event
+  }
+}
+
+function rowOf(event: NewEvent): EventRow {
+  const { pdu } = event
+  return {
+    nid: event.nid,
+    event_id: pdu.event_id,
+    type: pdu.type,
+    state_key: pdu.state_key ?? null,
+    sender: pdu.sender,
+    depth: pdu.depth,
+    origin_server_ts: pdu.origin_server_ts,
+    pos: event.pos ?? null,
+    outcome: event.outcome,
+    state_before: event.stateBefore ?? null,
+    state_after: event.stateAfter ?? null,
+    auth: JSON.stringify(event.auth),
+    redacted_by: null,
+    reject_reason: event.rejectReason ?? null,
+    txn_device: event.txn?.device ?? null,
+    txn_id: event.txn?.id ?? null,
+    json: JSON.stringify(pdu.json),
+  }
+}
