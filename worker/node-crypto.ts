@@ -7,6 +7,7 @@
 import { createHash, createPrivateKey, createPublicKey, sign, verify } from 'node:crypto'
 import type { KeyObject } from 'node:crypto'
 import type { Crypto } from '#protocol/signing/crypto.ts'
+import { isUsablePublicKey } from '#protocol/signing/keys.ts'
 
 const pkcs8Prefix = [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20]
 const spkiPrefix = [0x30, 0x2a, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 3, 0x21, 0]
@@ -14,7 +15,7 @@ const spkiPrefix = [0x30, 0x2a, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 3, 0x21, 0]
 /** Keys of the busiest servers; a room like Matrix HQ has some thousand. */
 const maxKeptKeys = 2000
 const privateKeys = new Map<string, KeyObject>()
-const publicKeys = new Map<string, KeyObject>()
+const publicKeys = new Map<string, KeyObject | 'unusable'>()
 
 export const nodeCrypto: Crypto = {
   sha256(bytes) {
@@ -25,12 +26,8 @@ export const nodeCrypto: Crypto = {
   },
   verify(bytes, signature, publicKey) {
     if (signature.length !== 64 || publicKey.length !== 32) return false
-    try {
-      return verify(null, bytes, kept(publicKeys, publicKey, publicKeyOf), signature)
-    } catch {
-      // A key that is no point on the curve.
-      return false
-    }
+    const key = kept(publicKeys, publicKey, publicKeyOf)
+    return key !== 'unusable' && verify(null, bytes, key, signature)
   },
 }
 
@@ -39,11 +36,12 @@ function privateKeyOf(seed: Uint8Array): KeyObject {
   return createPrivateKey({ key: Buffer.from([...pkcs8Prefix, ...seed]), format: 'der', type: 'pkcs8' })
 }
 
-function publicKeyOf(publicKey: Uint8Array): KeyObject {
+function publicKeyOf(publicKey: Uint8Array): KeyObject | 'unusable' {
+  if (!isUsablePublicKey(publicKey)) return 'unusable'
   return createPublicKey({ key: Buffer.from([...spkiPrefix, ...publicKey]), format: 'der', type: 'spki' })
 }
 
-function kept(keys: Map<string, KeyObject>, raw: Uint8Array, make: (raw: Uint8Array) => KeyObject): KeyObject {
+function kept<Key>(keys: Map<string, Key>, raw: Uint8Array, make: (raw: Uint8Array) => Key): Key {
   const name = String.fromCharCode(...raw)
   const known = keys.get(name)
   if (known !== undefined) return known

@@ -1,6 +1,6 @@
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { publicKeyOf, signingKeyOf } from '#protocol/signing/keys.ts'
+import { isUsablePublicKey, publicKeyOf, signingKeyOf } from '#protocol/signing/keys.ts'
 import { nobleCrypto } from '#protocol/signing/noble-crypto.ts'
 import { nodeCrypto } from '../../../worker/node-crypto.ts'
 
@@ -63,6 +63,25 @@ describe('the platform and its twin', () => {
     expect(nobleCrypto.verify(message, malleable, key.publicKey)).toBe(false)
   })
 
+  it.each([
+    ['order 1', '0100000000000000000000000000000000000000000000000000000000000000'],
+    ['order 2', 'ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f'],
+    ['order 4', '0000000000000000000000000000000000000000000000000000000000000000'],
+    ['order 8', '26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05'],
+    ['order 8', 'c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a'],
+    ['order 1, not canonical', 'eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f'],
+    ['no point', 'ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff'],
+  ])('both refuse a key for which everything is signed: %s', (_, hex) => {
+    const publicKey = Uint8Array.from(Buffer.from(hex, 'hex'))
+    expect(isUsablePublicKey(publicKey)).toBe(false)
+    // R is the neutral element and S is zero: valid for a key of order 1, and of others for one message in a few.
+    const signature = Uint8Array.from({ length: 64 }, (_, index) => (index === 0 ? 1 : 0))
+    for (let message = 0; message < 16; message++) {
+      expect(nodeCrypto.verify(Uint8Array.of(message), signature, publicKey)).toBe(false)
+      expect(nobleCrypto.verify(Uint8Array.of(message), signature, publicKey)).toBe(false)
+    }
+  })
+
   it('remember keys without mixing them up, however many there are', () => {
     const message = Uint8Array.of(9)
     const secrets = Array.from({ length: 2100 }, (_, index) =>
@@ -75,6 +94,12 @@ describe('the platform and its twin', () => {
 })
 
 describe('a signing key', () => {
+  it('has a public key that is usable, and 32 bytes long', () => {
+    const publicKey = publicKeyOf(new Uint8Array(32))
+    expect(isUsablePublicKey(publicKey)).toBe(true)
+    expect(isUsablePublicKey(publicKey.slice(1))).toBe(false)
+  })
+
   it('has the public key of its seed', () => {
     // RFC 8032 section 7.1, test 1.
     const secret = Buffer.from('9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60', 'hex')

@@ -100,6 +100,10 @@ describe('signatures on an object', () => {
   it('are read as bytes', () => {
     expect(signatureOf(signed, 'a', 'ed25519:1')).toEqual(new Uint8Array(64))
     expect(signatureOf(signed, 'a', 'rsa:1')).toBeUndefined()
+    for (const length of [0, 85, 87]) {
+      const odd = { signatures: { a: { 'ed25519:1': 'A'.repeat(length) } } }
+      expect(signatureOf(odd, 'a', 'ed25519:1')).toBeUndefined()
+    }
   })
 })
 
