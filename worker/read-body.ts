@@ -12,10 +12,20 @@ interface BodyLimits {
 
 /** The parsed body. Refuses with M_TOO_LARGE or M_NOT_JSON. The Content-Type is not looked at: clients get it wrong. */
 export async function readJsonBody(request: Request, limits: BodyLimits): Promise<JsonValue> {
-  const bytes = await readAtMost(request.body, limits.maxBody ?? defaultLimit)
-  if (bytes.byteLength === 0 && limits.bodyOptional) return {}
+  const text = await readTextBody(request, limits)
+  if (text === '' && limits.bodyOptional) return {}
   try {
-    return JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: false }).decode(bytes))
+    return JSON.parse(text)
+  } catch {
+    return refuse('not_json')
+  }
+}
+
+/** The body as text, where its own spelling matters: requests of other servers, whose signature covers it. */
+export async function readTextBody(request: Request, limits: BodyLimits): Promise<string> {
+  const bytes = await readAtMost(request.body, limits.maxBody ?? defaultLimit)
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: false }).decode(bytes)
   } catch {
     return refuse('not_json')
   }

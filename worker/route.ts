@@ -3,6 +3,7 @@ import { fail } from '#protocol/errors.ts'
 import { parseEventId } from '#protocol/identifiers/event-id.ts'
 import { parseRoomId } from '#protocol/identifiers/room-id.ts'
 import { parseUserId } from '#protocol/identifiers/user-id.ts'
+import { parseFederationJson } from '#protocol/json/strict-json.ts'
 import type { Context } from 'hono'
 import * as v from 'valibot'
 
@@ -11,7 +12,7 @@ import { requesterOf } from './middleware/access-token.ts'
 import { originOf } from './middleware/server-signature.ts'
 import { noteAlive } from './federation-client/alive.ts'
 import type { Auth, Call, Operation } from './operation.ts'
-import { readJsonBody } from './read-body.ts'
+import { readJsonBody, readTextBody } from './read-body.ts'
 import { errorResponse, Refusal, refuse } from './refusal.ts'
 import { settingsOf } from './settings.ts'
 
@@ -49,10 +50,12 @@ async function callOf(op: Operation, c: HonoContext): Promise<Call<string, Auth,
   const call = { request: c.req.raw, env: c.env, settings, query: new URL(c.req.url).searchParams, waitUntil }
   if (auth === 'server') {
     // The signature covers the body, so that comes first.
-    const content = c.req.method === 'GET' ? undefined : await readJsonBody(c.req.raw, op.options)
-    const requester = { origin: await originOf(c.req.raw, content, c.env) }
+    const text = await readTextBody(c.req.raw, op.options)
+    const requester = { origin: await originOf(c.req.raw, text || undefined, c.env) }
+    const content = parseFederationJson(text || '{}')
+    if (!content.ok) return refuse('not_json')
     waitUntil(noteAlive(c.env, requester.origin))
-    return { ...call, path: parsePath(c.req.param()), body: schema && checkBody(schema, content), requester }
+    return { ...call, path: parsePath(c.req.param()), body: schema && checkBody(schema, content.value), requester }
   }
   const requester = auth === 'none' ? undefined : await requesterOf(c.req.raw, c.env, settings, op.options)
   const path = parsePath(c.req.param())

@@ -5,18 +5,18 @@
  * signature are all 401.
  */
 import type { ServerName } from '#protocol/identifiers/server-name.ts'
-import type { JsonValue } from '#protocol/json/json.ts'
+import { decodeBase64 } from '#protocol/signing/base64.ts'
+import { requestSignedBytes } from '#protocol/signing/request-signature.ts'
 import { countsForRequest, type ServerKey } from '#protocol/signing/server-keys.ts'
-import { verifySignedJson } from '#protocol/signing/sign-json.ts'
-import { parseXMatrix, signedRequest } from '#protocol/signing/x-matrix.ts'
+import { parseXMatrix } from '#protocol/signing/x-matrix.ts'
 
 import type { Env } from '../env.ts'
 import { keyRing } from '../federation-client/key-ring.ts'
 import { refuse } from '../refusal.ts'
 import { serverIdentity } from '../server-identity.ts'
 
-/** The server that signed this request; `content` is its JSON body, where it has one. Refuses everybody else. */
-export async function originOf(request: Request, content: JsonValue | undefined, env: Env): Promise<ServerName> {
+/** The server that signed this request; `content` is the text of its body, where it has one. Refuses everybody else. */
+export async function originOf(request: Request, content: string | undefined, env: Env): Promise<ServerName> {
   const header = parseXMatrix(request.headers.get('Authorization') ?? '')
   if (!header) return refuse('unauthenticated_server', 'Missing or malformed X-Matrix Authorization header')
   const { serverName, crypto } = await serverIdentity(env)
@@ -32,11 +32,16 @@ export async function originOf(request: Request, content: JsonValue | undefined,
   if (!key || !countsForRequest(key, now))
     return refuse('unauthenticated_server', `No valid key ${header.keyId} of ${header.origin}`)
   const url = new URL(request.url)
-  const signed = signedRequest(
-    { method: request.method, uri: url.pathname + url.search, ...(content !== undefined && { content }) },
-    header,
-  )
-  if (!verifySignedJson(signed, header.origin, header.keyId, key.publicKey, crypto)) {
+  const signed = requestSignedBytes({
+    method: request.method,
+    uri: url.pathname + url.search,
+    origin: header.origin,
+    // Who leaves the destination out of the header has signed our name all the same.
+    destination: serverName,
+    content,
+  })
+  const signature = decodeBase64(header.signature)
+  if (!signed || !signature || !crypto.verify(signed, signature, key.publicKey)) {
     return refuse('unauthenticated_server', 'The signature of the request is wrong')
   }
   return header.origin

@@ -1,12 +1,11 @@
 /**
- * The Authorization header of the federation, read; and what its signature covers.
+ * The Authorization header of the federation, read. What its signature covers: request-signature.ts.
  *
  * Spec: server-server-api/#request-authentication. The grammar is RFC 9110's: scheme and parameter names in any case,
  * values as tokens or quoted strings, optional white space around `=` and commas.
  */
 import { parseServerName } from '#protocol/identifiers/server-name.ts'
 import type { ServerName } from '#protocol/identifiers/server-name.ts'
-import type { JsonObject, JsonValue } from '#protocol/json/json.ts'
 import { isEd25519KeyId } from './keys.ts'
 
 export interface XMatrix {
@@ -38,19 +37,4 @@ export function parseXMatrix(header: string): XMatrix | undefined {
   const signature = values.get('sig')
   if (!origin || !keyId || !signature || !isEd25519KeyId(keyId)) return undefined
   return { origin, destination: values.get('destination'), keyId, signature }
-}
-
-/** The object whose signature the header carries. `uri` is path and query as sent. */
-export function signedRequest(
-  request: { readonly method: string; readonly uri: string; readonly content?: JsonValue },
-  { origin, destination, keyId, signature }: XMatrix,
-): JsonObject {
-  return {
-    method: request.method,
-    uri: request.uri,
-    origin,
-    ...(destination !== undefined && { destination }),
-    ...(request.content !== undefined && { content: request.content }),
-    signatures: { [origin]: { [keyId]: signature } },
-  }
 }
