@@ -25,10 +25,11 @@ export interface AuthGraph {
   order(id: EventId): number
 }
 
-/** Which of the state sets lead to an event (one bit each), and where the event stands. */
+/** An event that a walk has met: where it stands, and which of the state sets lead to it (one bit each). */
 interface Reached {
-  from: bigint
+  readonly id: EventId
   readonly order: number
+  from: bigint
 }
 
 /**
@@ -80,30 +81,28 @@ function notReachedByAll(
   graph: AuthGraph,
 ): Set<EventId> {
   const reached = new Map<EventId, Reached>()
-  const queue = new PriorityQueue<EventId>((a, b) => orderIn(reached, b) - orderIn(reached, a))
+  const queue = new PriorityQueue<Reached>(newestFirst)
   let uncommonInQueue = 0
-  for (const [id, from] of sources) {
-    reached.set(id, { from, order: graph.order(id) })
-    queue.push(id)
-    if (from !== all) uncommonInQueue += 1
+  const meet = (event: Reached): void => {
+    reached.set(event.id, event)
+    queue.push(event)
+    if (event.from !== all) uncommonInQueue += 1
   }
+  for (const [id, from] of sources) meet({ id, order: graph.order(id), from })
 
   const difference = new Set<EventId>()
   while (uncommonInQueue > 0) {
-    const id = queue.pop()
-    const event = id === undefined ? undefined : reached.get(id)
-    if (id === undefined || event === undefined) break
+    const event = queue.pop()
+    if (event === undefined) break
     if (event.from !== all) {
-      difference.add(id)
+      difference.add(event.id)
       uncommonInQueue -= 1
     }
-    for (const authId of graph.authEvents(id)) {
-      const from = common.has(authId) ? all : event.from
-      const known = reached.get(authId)
+    for (const id of graph.authEvents(event.id)) {
+      const from = common.has(id) ? all : event.from
+      const known = reached.get(id)
       if (known === undefined) {
-        reached.set(authId, { from, order: olderThan(event.order, graph.order(authId)) })
-        queue.push(authId)
-        if (from !== all) uncommonInQueue += 1
+        meet({ id, order: olderThan(event.order, graph.order(id)), from })
       } else {
         olderThan(event.order, known.order)
         const wasUncommon = known.from !== all
@@ -122,52 +121,61 @@ function notReachedByAll(
  * What is older than the oldest conflicted event cannot lead to one, so the walk ends there.
  */
 export function conflictedSubgraph(conflicted: ReadonlySet<EventId>, graph: AuthGraph): Set<EventId> {
-  const orders = new Map<EventId, number>()
+  const met = new Map<EventId, Met>()
+  const queue = new PriorityQueue<Met>(newestFirst)
   let oldest = Infinity
   for (const id of conflicted) {
-    const order = graph.order(id)
-    orders.set(id, order)
-    oldest = Math.min(oldest, order)
+    const event = { id, order: graph.order(id), conflicted: true, ledTo: false, leads: false, links: [] }
+    met.set(id, event)
+    queue.push(event)
+    oldest = Math.min(oldest, event.order)
   }
 
   // Downwards: all that conflicted events lead to, newest first, with the links that were followed.
-  const queue = new PriorityQueue<EventId>((a, b) => (orders.get(b) ?? 0) - (orders.get(a) ?? 0))
-  for (const id of conflicted) queue.push(id)
-  const newestFirst: [id: EventId, links: EventId[]][] = []
-  const pointedAt = new Set<EventId>()
-  for (let id = queue.pop(); id !== undefined; id = queue.pop()) {
-    const links: EventId[] = []
-    for (const authId of graph.authEvents(id)) {
-      const known = orders.get(authId)
-      const order = olderThan(orders.get(id) ?? 0, known ?? graph.order(authId))
+  const walked: Met[] = []
+  for (let event = queue.pop(); event !== undefined; event = queue.pop()) {
+    walked.push(event)
+    for (const id of graph.authEvents(event.id)) {
+      let older = met.get(id)
+      const order = olderThan(event.order, older?.order ?? graph.order(id))
       if (order < oldest) continue
-      links.push(authId)
-      pointedAt.add(authId)
-      if (known !== undefined) continue
-      orders.set(authId, order)
-      queue.push(authId)
+      if (older === undefined) {
+        older = { id, order, conflicted: false, ledTo: true, leads: false, links: [] }
+        met.set(id, older)
+        queue.push(older)
+      }
+      older.ledTo = true
+      event.links.push(older)
     }
-    newestFirst.push([id, links])
   }
 
-  // Upwards: which of those lead to a conflicted event in their turn. Such an event is on a path if it also begins one,
-  // being conflicted, or was led to.
-  const leadsToConflicted = new Set<EventId>()
+  // Upwards: which of those lead to a conflicted event in their turn. A path begins and ends with a conflicted event.
   const subgraph = new Set<EventId>()
-  for (const [id, links] of newestFirst.reverse()) {
-    const leads = links.some((link) => conflicted.has(link) || leadsToConflicted.has(link))
-    if (leads) leadsToConflicted.add(id)
-    if (conflicted.has(id) ? leads || pointedAt.has(id) : leads) subgraph.add(id)
+  for (const event of walked.reverse()) {
+    event.leads = event.links.some((older) => older.conflicted || older.leads)
+    if (event.leads || (event.conflicted && event.ledTo)) subgraph.add(event.id)
   }
   return subgraph
 }
 
-function everyBit(count: number): bigint {
-  return (1n << BigInt(count)) - 1n
+/** An event on the way down from the conflicted state set. */
+interface Met {
+  readonly id: EventId
+  readonly order: number
+  readonly conflicted: boolean
+  /** A conflicted event leads to it. */
+  ledTo: boolean
+  /** It leads to a conflicted event. */
+  leads: boolean
+  readonly links: Met[]
 }
 
-function orderIn(reached: ReadonlyMap<EventId, Reached>, id: EventId): number {
-  return reached.get(id)?.order ?? 0
+function newestFirst(a: { readonly order: number }, b: { readonly order: number }): number {
+  return b.order - a.order
+}
+
+function everyBit(count: number): bigint {
+  return (1n << BigInt(count)) - 1n
 }
 
 /** The order of an auth event, which must be less than its event's: with any other graph the walks would end too early. */
