@@ -1,0 +1,84 @@
+/**
+ * The rules every user has from the start, in the order of the specification.
+ *
+ * Spec: client-server-api/#predefined-rules (v1.19), and the rules for polls of MSC3930 under their unstable names, as
+ * clients know them.
+ */
+import type { JsonObject, JsonValue } from '#protocol/json/json.ts'
+
+import type { PushRule, RuleSet } from './rule-set.ts'
+
+const sound = (value: string) => ({ set_tweak: 'sound', value })
+const highlight = { set_tweak: 'highlight' }
+const match = (key: string, pattern: string): JsonObject => ({ kind: 'event_match', key, pattern })
+
+function rule(
+  rule_id: string,
+  conditions: readonly JsonObject[],
+  actions: readonly JsonValue[],
+  enabled = true,
+): PushRule {
+  return { rule_id, default: true, enabled, conditions, actions }
+}
+
+/** The predefined rules of this user, whose ID and own mentions two of them name. */
+export function predefinedRules(userId: string): RuleSet {
+  const inPairs: JsonObject = { kind: 'room_member_count', is: '2' }
+  const isPoll = [match('type', 'org.matrix.msc3381.poll.start')]
+  return {
+    override: [
+      rule('.m.rule.master', [], [], false),
+      rule('.m.rule.suppress_notices', [match('content.msgtype', 'm.notice')], []),
+      rule(
+        '.m.rule.invite_for_me',
+        [match('type', 'm.room.member'), match('content.membership', 'invite'), match('state_key', userId)],
+        ['notify', sound('default')],
+      ),
+      rule('.m.rule.member_event', [match('type', 'm.room.member')], []),
+      rule(
+        '.m.rule.is_user_mention',
+        [{ kind: 'event_property_contains', key: 'content.m\\.mentions.user_ids', value: userId }],
+        ['notify', sound('default'), highlight],
+      ),
+      rule(
+        '.m.rule.is_room_mention',
+        [
+          { kind: 'event_property_is', key: 'content.m\\.mentions.room', value: true },
+          { kind: 'sender_notification_permission', key: 'room' },
+        ],
+        ['notify', highlight],
+      ),
+      rule('.m.rule.tombstone', [match('type', 'm.room.tombstone'), match('state_key', '')], ['notify', highlight]),
+      rule('.m.rule.reaction', [match('type', 'm.reaction')], []),
+      rule('.m.rule.room.server_acl', [match('type', 'm.room.server_acl'), match('state_key', '')], []),
+      rule(
+        '.m.rule.suppress_edits',
+        [{ kind: 'event_property_is', key: 'content.m\\.relates_to.rel_type', value: 'm.replace' }],
+        [],
+      ),
+      rule('.org.matrix.msc3930.rule.poll_response', [match('type', 'org.matrix.msc3381.poll.response')], []),
+    ],
+    content: [],
+    room: [],
+    sender: [],
+    underride: [
+      rule('.m.rule.call', [match('type', 'm.call.invite')], ['notify', sound('ring')]),
+      rule(
+        '.m.rule.encrypted_room_one_to_one',
+        [inPairs, match('type', 'm.room.encrypted')],
+        ['notify', sound('default')],
+      ),
+      rule('.m.rule.room_one_to_one', [inPairs, match('type', 'm.room.message')], ['notify', sound('default')]),
+      rule('.m.rule.message', [match('type', 'm.room.message')], ['notify']),
+      rule('.m.rule.encrypted', [match('type', 'm.room.encrypted')], ['notify']),
+      rule('.org.matrix.msc3930.rule.poll_start_one_to_one', [inPairs, ...isPoll], ['notify', sound('default')]),
+      rule('.org.matrix.msc3930.rule.poll_start', isPoll, ['notify']),
+      rule(
+        '.org.matrix.msc3930.rule.poll_end_one_to_one',
+        [inPairs, match('type', 'org.matrix.msc3381.poll.end')],
+        ['notify', sound('default')],
+      ),
+      rule('.org.matrix.msc3930.rule.poll_end', [match('type', 'org.matrix.msc3381.poll.end')], ['notify']),
+    ],
+  }
+}
