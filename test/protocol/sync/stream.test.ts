@@ -27,39 +27,38 @@ function roomId(text: string): RoomId {
   return parsed
 }
 
+interface Asking {
+  readonly deviceId?: string
+  readonly fullState?: boolean
+  readonly includeLeave?: boolean
+  readonly now?: number
+}
+
 function newUser(epoch = 'alice') {
   const storage = nodeStorage()
   migrate(storage, migrations)
   const { sql } = storage
-  const user = {
+  const held = { stream: loadStream(sql, () => epoch) }
+  const ask = (since?: string, { deviceId = 'D', fullState = false, includeLeave = false, now = 0 }: Asking = {}) =>
+    readStream(sql, held.stream, { deviceId, since, fullState, includeLeave }, now)
+  return {
     storage,
     sql,
-    stream: loadStream(sql, () => epoch),
-    restart: () => void (user.stream = loadStream(sql, () => 'other')),
+    get stream() {
+      return held.stream
+    },
+    restart() {
+      held.stream = loadStream(sql, () => 'other')
+    },
     tell: (room: RoomId | undefined, pos: number, membership: Membership = 'join', typing = 0) =>
-      applyRoomChange(sql, user.stream, { roomId: room ?? roomId('!none:x'), pos, typing, membership }),
-    ask: (
-      since?: string,
-      more: { deviceId?: string; fullState?: boolean; includeLeave?: boolean; now?: number } = {},
-    ) =>
-      readStream(
-        sql,
-        user.stream,
-        {
-          deviceId: more.deviceId ?? 'D',
-          since,
-          fullState: more.fullState ?? false,
-          includeLeave: more.includeLeave ?? false,
-        },
-        more.now ?? 0,
-      ),
-    read(since?: string, more?: Parameters<typeof user.ask>[1]): Read {
-      const read = user.ask(since, more)
+      applyRoomChange(sql, held.stream, { roomId: room ?? roomId('!none:x'), pos, typing, membership }),
+    ask,
+    read(since?: string, asking?: Asking): Read {
+      const read = ask(since, asking)
       if (!read.ok) throw new Error(read.reason)
       return read
     },
   }
-  return user
 }
 
 const shown = (read: Read) => Object.fromEntries(read.rooms.map((room) => [room.roomId, room.from?.pos ?? null]))
