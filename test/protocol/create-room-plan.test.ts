@@ -6,6 +6,8 @@ import { isObject, type JsonObject } from '#protocol/json/json.ts'
 import { roomVersions, rulesOf, type RoomVersion, type RoomVersionRules } from '#protocol/room-versions/rules.ts'
 import { describe, expect, it } from 'vitest'
 
+import { timeline } from '../dsl/room-timeline.ts'
+
 const user = (name: string): UserId => parseUserId(`@${name}:example.org`) ?? expect.fail()
 const alias = (text: string) => parseRoomAlias(text) ?? expect.fail()
 const rules = (version: RoomVersion): RoomVersionRules => rulesOf(version) ?? expect.fail()
@@ -37,6 +39,12 @@ const contentOf = (plan: RoomPlan, type: string): JsonObject =>
 const levels = (plan: RoomPlan, key: string): JsonObject => {
   const value = contentOf(plan, 'm.room.power_levels')[key]
   return isObject(value) ? value : expect.fail(key)
+}
+/** The types of the events that the rules of the room refuse. */
+const refusals = ({ createContent, events }: RoomPlan, version: RoomVersion): string[] => {
+  const room = timeline(version).send('m.room.create', '', createContent, alice)
+  for (const { type, state_key, content } of events) room.send(type, state_key, content, alice)
+  return room.events.filter((event) => event.rejected).map((event) => event.pdu.type)
 }
 const state = (type: string, content: JsonObject, state_key = ''): PlannedEvent => ({ type, state_key, content })
 
@@ -108,6 +116,27 @@ describe.each(roomVersions)('a room of version %s', (version) => {
       room_version: version,
       ...(creatorIsSender ? {} : { creator: alice }),
     })
+  })
+
+  it.each(['private_chat', 'trusted_private_chat', 'public_chat'] as const)('keeps its own rules as %s', (preset) => {
+    const wishes = {
+      preset,
+      alias: alias('#pub:example.org'),
+      name: 'Pub',
+      topic: 'Beer',
+      invite: [bob, carol],
+      initialState: [state('m.room.encryption', { algorithm: 'm.megolm.v1.aes-sha2' }), state('x', {}, alice)],
+    }
+    expect(refusals(planned(plain(version, wishes)), version)).toEqual([])
+  })
+
+  it('refuses what its creator gave up the power for', () => {
+    const plan = planned(plain(version, { name: 'Pub', powerLevelContentOverride: { users: { [bob]: 100 } } }))
+    expect(refusals(plan, version)).toEqual(
+      privilegedCreators
+        ? []
+        : ['m.room.join_rules', 'm.room.history_visibility', 'm.room.guest_access', 'm.room.name'],
+    )
   })
 
   it('merges the override of power levels key by key', () => {

@@ -8,6 +8,8 @@ import { roomVersions, rulesOf, type RoomVersion, type RoomVersionRules } from '
 import { planUpgrade, type UpgradePlan, type UpgradeWishes } from '#protocol/upgrade-room-plan.ts'
 import { describe, expect, it } from 'vitest'
 
+import { timeline } from '../dsl/room-timeline.ts'
+
 const user = (name: string): UserId => parseUserId(`@${name}:example.org`) ?? expect.fail()
 const rules = (version: RoomVersion): RoomVersionRules => rulesOf(version) ?? expect.fail()
 const [alice, bob, carol, mallory] = [user('alice'), user('bob'), user('carol'), user('mallory')]
@@ -32,6 +34,12 @@ const plan = (version: RoomVersion, oldState: PlannedEvent[], more: Partial<Upgr
   })
 const contents = ({ events }: UpgradePlan, type: string) =>
   events.filter((event) => event.type === type).map((event) => event.content)
+/** The types of the events that the rules of the new room refuse. */
+const refusals = ({ createContent, events }: UpgradePlan, version: RoomVersion): string[] => {
+  const room = timeline(version).send('m.room.create', '', createContent, alice)
+  for (const { type, state_key, content } of events) room.send(type, state_key, content, alice)
+  return room.events.filter((event) => event.rejected).map((event) => event.pdu.type)
+}
 const finalUsers = (upgrade: UpgradePlan): JsonObject => {
   const users = contents(upgrade, 'm.room.power_levels').at(-1)?.['users']
   return isObject(users) ? users : expect.fail()
@@ -116,6 +124,15 @@ describe.each(roomVersions)('a room of version %s in place of an old one', (vers
       expect(lasting).toMatchObject({ users: { [alice]: 50, [bob]: 100 } })
       expect(upgrade.events.at(-1)?.type).toBe('m.room.power_levels')
     }
+  })
+
+  it.each([
+    ['an administrator', { [alice]: 100, [bob]: 100 }, {}],
+    ['a moderator', { [alice]: 50, [bob]: 100, [mallory]: 75 }, {}],
+    ['one of many below the top', { [alice]: 60, [bob]: 9000 }, { events: { 'm.room.topic': 500 }, ban: 100 }],
+    ['anyone, where everyone may', { [bob]: 100 }, { users_default: 50 }],
+  ])('keeps its own rules when built by %s', (_, users, more) => {
+    expect(refusals(plan(version, [...old, levelsOf(users, more)].reverse()), version)).toEqual([])
   })
 
   it('reads levels that are text', () => {
