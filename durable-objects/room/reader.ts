@@ -66,6 +66,7 @@ export class Reader {
   #header: Header | undefined
   #lastNid: Nid | undefined
   #localJoined: Set<UserId> | undefined
+  #outside: Map<UserId, OutsideMembership> | undefined
   readonly #events = new Lru<Nid, StoredEvent>(cachedEventCharacters)
   readonly #nids = new Lru<EventId, Nid>(cachedStateEntries)
   /** Places known to be empty are kept as well. */
@@ -112,6 +113,15 @@ export class Reader {
     const event = this.event(nid)
     if (!event) throw new Error(`no event has nid ${nid}`)
     return event
+  }
+
+  /** Only the nid of an event: cheaper than the event where that is not in memory. */
+  nidOf(eventId: EventId): Nid | undefined {
+    const cached = this.#nids.get(eventId)
+    if (cached !== undefined) return cached
+    const row = this.sql.exec<{ nid: number }>('SELECT nid FROM events WHERE event_id = ?', eventId).toArray()[0]
+    if (row) this.#nids.set(eventId, row.nid)
+    return row?.nid
   }
 
   /** Several events, in the order asked for; unknown nids are left out. */
@@ -170,9 +180,12 @@ export class Reader {
       .map(({ nid }) => nid)
   }
 
-  /** Current membership of a user, of outside invites and knocks too; undefined for one who never had to do with the room. */
+  /**
+   * Membership of a user; undefined for one who never had to do with the room. An invite or knock from outside is newer
+   * than what this server knew of the room when it was last in it.
+   */
   membership(user: UserId): Membership | undefined {
-    return this.currentEntry('m.room.member', user)?.membership ?? this.outsideMembership(user)?.membership
+    return this.outsideMembership(user)?.membership ?? this.currentEntry('m.room.member', user)?.membership
   }
 
   /** Users with a membership. */
@@ -191,16 +204,25 @@ export class Reader {
     return this.#localJoined
   }
 
+  /**
+   * Whether this server takes part in the room, so that what it knows of it is the present: a local user is joined, or nobody
+   * is at all, as in a room in the making or one that everybody left.
+   */
+  isResident(): boolean {
+    if (this.header().currentGroup === undefined) return false
+    if (this.localJoined().size > 0) return true
+    const query = "SELECT 1 AS found FROM current_state WHERE type = 'm.room.member' AND membership = 'join' LIMIT 1"
+    return this.sql.exec(query).toArray().length === 0
+  }
+
   isLocal(user: string): boolean {
     return user.slice(user.indexOf(':') + 1) === this.serverName
   }
 
+  /** The membership of a local user that this server knows from outside only, with the stripped state that came along. */
   outsideMembership(user: UserId): OutsideMembership | undefined {
-    const query =
-      'SELECT membership, event_nid AS eventNid, pos, stripped_state AS strippedState FROM outside_memberships WHERE user_id = ?'
-    return this.sql
-      .exec<{ membership: Membership; eventNid: number; pos: number; strippedState: string }>(query, user)
-      .toArray()[0]
+    this.#outside ??= this.#readOutside()
+    return this.#outside.get(user)
   }
 
   /** Events that a device sent under a transaction ID. */
@@ -236,6 +258,10 @@ export class Reader {
     this.#current.set(stateMapKey(type, stateKey), { entry })
   }
 
+  noteOutsideMembers(): void {
+    this.#outside = undefined
+  }
+
   noteLocalMembership(user: UserId, membership: Membership | undefined): void {
     if (membership === 'join') this.#localJoined?.add(user)
     else this.#localJoined?.delete(user)
@@ -247,6 +273,7 @@ export class Reader {
     this.#header = undefined
     this.#lastNid = undefined
     this.#localJoined = undefined
+    this.#outside = undefined
     this.#events.clear()
     this.#nids.clear()
     this.#current.clear()
@@ -255,6 +282,19 @@ export class Reader {
   #keep(event: StoredEvent, characters: number): void {
     this.#events.set(event.nid, event, characters + 500)
     this.#nids.set(event.event_id, event.nid)
+  }
+
+  #readOutside(): Map<UserId, OutsideMembership> {
+    const query =
+      'SELECT user_id AS user, membership, event_nid AS eventNid, pos, stripped_state AS strippedState FROM outside_memberships'
+    const rows = this.sql.exec<{
+      user: UserId
+      membership: Membership
+      eventNid: number
+      pos: number
+      strippedState: string
+    }>(query)
+    return new Map([...rows].map(({ user, ...outside }) => [user, outside]))
   }
 
   #readHeader(): Header {

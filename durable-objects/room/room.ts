@@ -3,25 +3,54 @@
  *
  * Everything in it can be lost and read again. `serverName` is this server's: whose users are local.
  */
+import type { StateLookup } from '#protocol/events/pdu.ts'
+import { stateMapKey } from '#protocol/events/state-map.ts'
 import type { ServerName } from '#protocol/identifiers/server-name.ts'
+import type { Crypto } from '#protocol/signing/crypto.ts'
 
+import { Lru } from '../shared/lru.ts'
 import { migrate } from '../shared/migrate.ts'
 import { migrations } from './migrations.ts'
 import { Reader } from './reader.ts'
 import { StateGroups } from './state-groups.ts'
+import type { GroupId } from './stored-event.ts'
 import { Transactor } from './transactor.ts'
 
 export interface Room {
   readonly serverName: ServerName
+  readonly crypto: Crypto
   readonly reader: Reader
   readonly groups: StateGroups
   readonly transactor: Transactor
+  /** What state resolution made of several groups, by their IDs in order: forks are merged once. */
+  readonly merged: Lru<string, GroupId>
 }
 
 /** Opens what this object stores; the tables of a known room are brought up to date. */
-export function openRoom(storage: DurableObjectStorage, serverName: ServerName): Room {
+export function openRoom(storage: DurableObjectStorage, serverName: ServerName, crypto: Crypto): Room {
   const reader = new Reader(storage.sql, serverName)
   const groups = new StateGroups(storage.sql)
+  const merged = new Lru<string, GroupId>(200)
   if (reader.isKnown()) migrate(storage, migrations)
-  return { serverName, reader, groups, transactor: new Transactor(storage, reader, groups) }
+  const forget = () => {
+    reader.forget()
+    groups.forget()
+    merged.clear()
+  }
+  const transactor = new Transactor(storage, reader, forget)
+  return { serverName, crypto, reader, groups, transactor, merged }
+}
+
+/** The room's state in a group, as the core looks it up; the current state goes by its table. */
+export function stateLookup({ reader, groups }: Room, group: GroupId): StateLookup {
+  if (group === reader.header().currentGroup) return (type, stateKey) => reader.current(type, stateKey)?.pdu
+  return (type, stateKey) => {
+    const nid = groups.read(group, stateMapKey(type, stateKey))
+    return nid === undefined ? undefined : reader.eventOf(nid).pdu
+  }
+}
+
+/** The current state, as the core looks it up. */
+export function currentStateLookup({ reader }: Room): StateLookup {
+  return (type, stateKey) => reader.current(type, stateKey)?.pdu
 }

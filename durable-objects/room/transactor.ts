@@ -12,8 +12,7 @@ import type { RoomVersionRules } from '#protocol/room-versions/rules.ts'
 
 import { migrate } from '../shared/migrate.ts'
 import { migrations } from './migrations.ts'
-import type { CurrentEntry, Header, Membership, Reader } from './reader.ts'
-import type { StateGroups } from './state-groups.ts'
+import type { CurrentEntry, Header, OutsideMembership, Reader } from './reader.ts'
 import {
   type EventOutcome,
   type EventRow,
@@ -43,14 +42,6 @@ export interface Transaction {
   readonly id: string
 }
 
-export interface OutsideMember {
-  readonly user: UserId
-  readonly membership: Membership
-  readonly eventNid: Nid
-  readonly pos: number
-  readonly strippedState: readonly JsonObject[]
-}
-
 const insertEvent =
   'INSERT INTO events(nid, event_id, type, state_key, sender, depth, origin_server_ts, pos, outcome, state_before, ' +
   'state_after, auth, redacted_by, reject_reason, txn_device, txn_id, json) ' +
@@ -63,13 +54,14 @@ export class Transactor {
   readonly #storage: DurableObjectStorage
   readonly #sql: SqlStorage
   readonly #reader: Reader
-  readonly #groups: StateGroups
+  readonly #forget: () => void
 
-  constructor(storage: DurableObjectStorage, reader: Reader, groups: StateGroups) {
+  /** `forget` drops everything that memory holds of this room's rows. */
+  constructor(storage: DurableObjectStorage, reader: Reader, forget: () => void) {
     this.#storage = storage
     this.#sql = storage.sql
     this.#reader = reader
-    this.#groups = groups
+    this.#forget = forget
   }
 
   /** Runs `work` as one transaction, which is rolled back when it throws or answers `ok: false`. */
@@ -83,8 +75,7 @@ export class Transactor {
         throw new Error('refused')
       })
     } catch (error) {
-      this.#reader.forget()
-      this.#groups.forget()
+      this.#forget()
       if (refused.answer === undefined) throw error
       return refused.answer
     }
@@ -137,11 +128,12 @@ export class Transactor {
   }
 
   /** Gives an outlier its place in the DAG. Its auth events, and so its nid, stay. */
-  placeOutlier(event: NewEvent): StoredEvent {
-    const row = rowOf(event)
+  placeOutlier(event: NewEvent, outlier: StoredEvent): StoredEvent {
+    // Stays redacted, if it was.
+    const row = { ...rowOf({ ...event, pdu: outlier.pdu }), redacted_by: outlier.redactedBy ?? null }
     const { outcome, pos, state_before, state_after, reject_reason, nid } = row
     this.#sql.exec(placeOutlier, outcome, pos, state_before, state_after, reject_reason, nid)
-    return this.#note(row, event.pdu)
+    return this.#note(row, outlier.pdu)
   }
 
   /** Overwrites what an event said by its redacted form. */
@@ -188,15 +180,22 @@ export class Transactor {
     this.#reader.noteCurrent(type, stateKey, entry)
   }
 
-  setOutsideMember(member: OutsideMember): void {
+  /** A local user's membership in a room this server is not in. */
+  setOutsideMember(user: UserId, { membership, eventNid, pos, strippedState }: OutsideMembership): void {
     this.#sql.exec(
       'INSERT OR REPLACE INTO outside_memberships(user_id, membership, event_nid, pos, stripped_state) VALUES (?, ?, ?, ?, ?)',
-      member.user,
-      member.membership,
-      member.eventNid,
-      member.pos,
-      JSON.stringify(member.strippedState),
+      user,
+      membership,
+      eventNid,
+      pos,
+      strippedState,
     )
+    this.#reader.noteOutsideMembers()
+  }
+
+  removeOutsideMember(user: UserId): void {
+    this.#sql.exec('DELETE FROM outside_memberships WHERE user_id = ?', user)
+    this.#reader.noteOutsideMembers()
   }
 
   forgetRoom(user: UserId): void {

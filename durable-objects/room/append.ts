@@ -1,0 +1,105 @@
+/**
+ * The single place that stores an event, whoever made it, and follows up what it changes: the state after it, the forward
+ * extremities, the current state, redactions.
+ *
+ * Spec: server-server-api/#pdus, #checks-performed-on-receipt-of-a-pdu, #rejection, #soft-failure; rooms/v3 "Handling
+ * redactions". What an event's outcome is was decided before, by the authorisation rules; nothing is judged here. Runs
+ * inside a turn of the transactor.
+ */
+import type { Pdu } from '#protocol/events/pdu.ts'
+import { stateMapKey } from '#protocol/events/state-map.ts'
+import type { UserId } from '#protocol/identifiers/user-id.ts'
+
+import { changeCurrentState } from './current-state.ts'
+import { extremitiesAfter } from './extremities.ts'
+import { mergeState } from './merge-state.ts'
+import { applyRedactions } from './redactions.ts'
+import type { Room } from './room.ts'
+import { type EventOutcome, type GroupId, type Nid, outcomes, type StoredEvent } from './stored-event.ts'
+import type { Transaction } from './transactor.ts'
+
+export interface Arrival {
+  readonly pdu: Pdu
+  readonly outcome: EventOutcome
+  /** State before the event: `stateAfterAll` of its prev_events, or as given where some are missing. None for outliers. */
+  readonly stateBefore: GroupId | undefined
+  /**
+   * `own`: made here and now. `live`: news from another server. `history`: fetched to fill the past; it takes no position in
+   * the timeline and changes nothing of the present.
+   */
+  readonly source: 'own' | 'live' | 'history'
+  readonly rejectReason?: string | undefined
+  readonly txn?: Transaction | undefined
+}
+
+export interface Appended {
+  readonly event: StoredEvent
+  /** Local users whose current membership is another than before. */
+  readonly changedMembers: readonly UserId[]
+}
+
+/**
+ * Stores an event. One that is stored already stays as it is, except that an outlier gets its place in the DAG. Auth events
+ * have to be stored before.
+ */
+export function append(room: Room, arrival: Arrival): Appended {
+  const { reader, transactor } = room
+  const { pdu, outcome, stateBefore, source } = arrival
+  const stored = source === 'own' ? undefined : reader.eventById(pdu.event_id)
+  if (stored && (stored.outcome !== outcomes.outlier || outcome === outcomes.outlier)) {
+    return { event: stored, changedMembers: [] }
+  }
+
+  const nid = stored?.nid ?? reader.lastNid() + 1
+  const counts = outcome === outcomes.accepted || outcome === outcomes.softFailed
+  const stateAfter =
+    stateBefore !== undefined && counts && pdu.state_key !== undefined
+      ? room.groups.child(stateBefore, new Map([[stateMapKey(pdu.type, pdu.state_key), nid]]))
+      : stateBefore
+  const isNews = outcome === outcomes.accepted && source !== 'history'
+  const pos = isNews ? reader.header().pos + 1 : undefined
+  const auth = stored?.auth ?? authNids(room, pdu)
+  const row = { ...arrival, nid, pos, stateBefore, stateAfter, auth }
+  const event = stored ? transactor.placeOutlier(row, stored) : transactor.insertEvent(row)
+
+  const wasMissing = source !== 'own' && outcome !== outcomes.outlier && transactor.endMissing(pdu.event_id)
+  if (counts && source !== 'own') noteMissing(room, event)
+  const changedMembers = isNews ? advance(room, event, wasMissing) : []
+  applyRedactions(room, event, source)
+  return { event, changedMembers }
+}
+
+/** The state after all of these events, which all have a place in the DAG: what an event with these prev_events stands on. */
+export function stateAfterAll(room: Room, events: readonly StoredEvent[]): GroupId {
+  return mergeState(
+    room,
+    events.map(({ event_id, stateAfter }) => {
+      if (stateAfter === undefined) throw new Error(`${event_id} is an outlier`)
+      return stateAfter
+    }),
+  )
+}
+
+function authNids({ reader }: Room, pdu: Pdu): Nid[] {
+  return pdu.auth_events.map((id) => reader.nidOf(id)).filter((nid) => nid !== undefined)
+}
+
+/** Moves the present: an accepted event is the new end of the room, unless others were built on it before it came. */
+function advance(room: Room, event: StoredEvent, isCited: boolean): UserId[] {
+  const { reader, transactor } = room
+  const header = reader.header()
+  const extremities = extremitiesAfter(room, header.extremities, event, isCited)
+  const ends = extremities.map((nid) => (nid === event.nid ? event : reader.eventOf(nid)))
+  const currentGroup = ends.length === 0 ? event.stateAfter : stateAfterAll(room, ends)
+  const changed = changeCurrentState(room, header.currentGroup, currentGroup, event)
+  transactor.setHeader({ extremities, currentGroup, pos: event.pos ?? header.pos })
+  return changed
+}
+
+/** Remembers which prev_events are missing: backfill begins there. */
+function noteMissing({ reader, transactor }: Room, event: StoredEvent): void {
+  for (const id of event.pdu.prev_events) {
+    const prev = reader.eventById(id)
+    if (prev === undefined || prev.outcome === outcomes.outlier) transactor.addMissing(id, event.depth)
+  }
+}

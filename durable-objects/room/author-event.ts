@@ -1,0 +1,93 @@
+/**
+ * Makes an event of this server's users: built on the forward extremities, signed, judged by the room's rules, stored.
+ *
+ * Spec: server-server-api/#pdus, #auth-events-selection, rooms/vN "Authorisation rules". All in one synchronous turn, so
+ * that two sends at once get two positions and two different sets of prev_events.
+ */
+import { fail, type Failure, type Outcome } from '#protocol/errors.ts'
+import { checkAuthRules } from '#protocol/event-auth/check-auth-rules.ts'
+import { authEventKeys } from '#protocol/events/auth-events-selection.ts'
+import { buildEvent } from '#protocol/events/build-event.ts'
+import { type FormatReason, maxPrevEvents } from '#protocol/events/event-format.ts'
+import type { Pdu } from '#protocol/events/pdu.ts'
+import type { EventId } from '#protocol/identifiers/event-id.ts'
+import type { UserId } from '#protocol/identifiers/user-id.ts'
+import type { JsonObject } from '#protocol/json/json.ts'
+
+import type { ServerIdentity } from '../../worker/server-identity.ts'
+import { append, stateAfterAll } from './append.ts'
+import { type Room, stateLookup } from './room.ts'
+import { outcomes } from './stored-event.ts'
+import type { Transaction } from './transactor.ts'
+
+/** An event somebody here wants to send. */
+export interface Draft {
+  readonly type: string
+  /** Undefined for a message. */
+  readonly stateKey?: string | undefined
+  readonly sender: UserId
+  readonly content: JsonObject
+  readonly redacts?: EventId | undefined
+  /** Milliseconds since 1970. */
+  readonly originServerTs: number
+  readonly txn?: Transaction | undefined
+}
+
+/** What a change of the room came to, and who has to hear of it. */
+export interface Written {
+  readonly event_id: EventId
+  readonly sender: UserId
+  /** False when the request had been carried out before: there is nothing to tell. */
+  readonly isNew: boolean
+  /** Local users whose membership changed. */
+  readonly changedMembers: readonly UserId[]
+}
+
+/** Sends a draft, or says why the room does not take it; then nothing is stored. Runs inside a turn of the transactor. */
+export function authorEvent(room: Room, identity: ServerIdentity, draft: Draft): Outcome<Written> {
+  const { reader } = room
+  const { rules, roomId, extremities, currentGroup } = reader.header()
+  // This server has no events to build on, or only old ones: whoever asks has to go to a server that is in the room.
+  if (currentGroup === undefined || !reader.isResident()) return fail('unknown_room')
+  const prevEvents = reader.events(extremities.slice(-maxPrevEvents))
+  const stateBefore = prevEvents.length === extremities.length ? currentGroup : stateAfterAll(room, prevEvents)
+  const state = stateLookup(room, stateBefore)
+
+  const { type, stateKey, sender, content } = draft
+  const authEvents = authEventKeys(rules, { type, state_key: stateKey, sender, content })
+    .map(([keyType, key]) => state(keyType, key)?.event_id)
+    .filter((id) => id !== undefined)
+  const lookup = (id: EventId): Pdu | undefined => reader.eventById(id)?.pdu
+  const { serverName, key, crypto } = identity
+  const built = buildEvent({ ...draft, rules, roomId, prevEvents, authEvents, lookup }, serverName, key, crypto)
+  if (!built.ok) return fail(reasonOf[built.reason], built.message)
+
+  const verdict = checkAuthRules(rules, built.pdu, state, crypto)
+  if (!verdict.ok) return refusal(room, draft, verdict.message)
+  const { event, changedMembers } = append(room, {
+    pdu: built.pdu,
+    outcome: outcomes.accepted,
+    stateBefore,
+    source: 'own',
+    txn: draft.txn,
+  })
+  return { ok: true, event_id: event.event_id, sender, isNew: true, changedMembers }
+}
+
+/** Everything in a built event but its content and the length of its type and state key is ours. */
+const reasonOf = {
+  not_an_object: 'bad_json',
+  not_canonical_json: 'bad_json',
+  event_too_large: 'too_large',
+  field_too_long: 'too_large',
+  bad_field: 'bad_json',
+  bad_room_id: 'bad_json',
+  too_many_prev_events: 'internal',
+  too_many_auth_events: 'internal',
+} as const satisfies Record<FormatReason, unknown>
+
+/** "You are not in that room" is what most refused senders should read. */
+function refusal({ reader }: Room, draft: Draft, message: string): Failure {
+  const isOutside = draft.type !== 'm.room.member' && reader.membership(draft.sender) !== 'join'
+  return isOutside ? fail('not_in_room') : fail('event_not_allowed', message)
+}

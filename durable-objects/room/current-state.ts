@@ -1,0 +1,60 @@
+/** Keeps the table of the current state, and what depends on memberships, in step with the current state group. */
+import { splitStateMapKey } from '#protocol/events/state-map.ts'
+import { membershipOf } from '#protocol/events/fields.ts'
+import { parseUserId, type UserId } from '#protocol/identifiers/user-id.ts'
+
+import type { CurrentEntry, Membership } from './reader.ts'
+import type { Room } from './room.ts'
+import type { GroupId, Nid, StoredEvent } from './stored-event.ts'
+
+/** Moves the current state from one group to another. Returns the local users whose membership changed. */
+export function changeCurrentState(
+  room: Room,
+  from: GroupId | undefined,
+  to: GroupId | undefined,
+  event: StoredEvent,
+): UserId[] {
+  if (to === undefined || from === to) return []
+  const changedMembers: UserId[] = []
+  for (const [type, stateKey, nid] of changes(room, from, to, event)) {
+    const user = setPlace(room, type, stateKey, nid)
+    if (user !== undefined) changedMembers.push(user)
+  }
+  return changedMembers
+}
+
+/** Mostly the state changes by the event that was appended, which needs no comparison of groups. */
+function changes(
+  room: Room,
+  from: GroupId | undefined,
+  to: GroupId,
+  event: StoredEvent,
+): [string, string, Nid | undefined][] {
+  if (event.stateBefore === from && event.stateAfter === to && event.state_key !== undefined) {
+    return [[event.type, event.state_key, event.nid]]
+  }
+  const difference = room.groups.diff(from ?? room.groups.empty(), to)
+  return [...difference].map(([key, [, nid]]) => [...splitStateMapKey(key), nid])
+}
+
+/** Returns the user if this is the place of a local user's membership. */
+function setPlace(room: Room, type: string, stateKey: string, nid: Nid | undefined): UserId | undefined {
+  const { reader, transactor } = room
+  const entry: CurrentEntry | undefined =
+    nid === undefined ? undefined : { nid, membership: membership(membershipOf(reader.eventOf(nid).pdu)) }
+  transactor.setCurrent(type, stateKey, entry)
+  const user = type === 'm.room.member' && reader.isLocal(stateKey) ? parseUserId(stateKey) : undefined
+  if (user === undefined) return undefined
+  reader.noteLocalMembership(user, entry?.membership)
+  if (reader.outsideMembership(user)) transactor.removeOutsideMember(user)
+  // "If a user … re-joins or is invited, the room is remembered again."
+  if (entry?.membership !== 'leave' && entry?.membership !== 'ban') transactor.rememberRoom(user)
+  return user
+}
+
+/** The auth rules let no other membership in. */
+function membership(value: string | undefined): Membership | undefined {
+  return value === 'join' || value === 'invite' || value === 'knock' || value === 'leave' || value === 'ban'
+    ? value
+    : undefined
+}

@@ -1,0 +1,164 @@
+/**
+ * Who is told that the room changed, and that nobody is forgotten.
+ *
+ * A local member is told at the first change and is *quiet* from then on, until they read the room: their own object knows
+ * already that there is something to read, and reading gets all of it. So an absent user costs one call however busy the
+ * room is. Whose membership changed is told always.
+ *
+ * A user becomes quiet in the very turn of a change, when they cannot have read it yet, and never later: somebody made
+ * quiet by news of what they have read would not be told of the next change.
+ *
+ * Who is quiet is kept in memory; those who stay so for a while are written down, so that a restart does not tell everybody
+ * again. Somebody told once too often loses nothing. Somebody not told at all would: so an alarm is set in the turn that
+ * stores the change, and `told_pos` moves up only once all calls have come through. If the object dies in between, the
+ * alarm tells everybody again.
+ */
+import type { RoomId } from '#protocol/identifiers/room-id.ts'
+import type { UserId } from '#protocol/identifiers/user-id.ts'
+
+import type { AlarmScheduler } from '../shared/alarm-scheduler.ts'
+import { limiter } from '../shared/limit.ts'
+import type { Membership } from './reader.ts'
+import type { Room } from './room.ts'
+
+/** What a user's object is told; all of it read in one turn of the room. */
+export interface News {
+  readonly roomId: RoomId
+  readonly pos: number
+  readonly typing: number
+  readonly membership: Membership
+}
+
+/** What changed, beyond the room's position. */
+export interface Change {
+  /** Who made the change, and may look for it next. */
+  readonly sender?: UserId
+  /** Local users whose membership changed. */
+  readonly changedMembers?: readonly UserId[]
+}
+
+export type Tell = (user: UserId, news: News) => Promise<void>
+
+/** Long enough for a client that listens to have read, in milliseconds. */
+const settleAfter = 10_000
+/** Calls under way at once. */
+const atOnce = 50
+
+export class Notifier {
+  readonly #room: Room
+  readonly #tell: Tell
+  readonly #alarms: AlarmScheduler<'settle'>
+  readonly #typingVersion: () => number
+  readonly #limited = limiter(atOnce)
+  #quiet: Set<UserId> | undefined
+  /** Those of them who are in the table. */
+  readonly #written = new Set<UserId>()
+  readonly #underWay = new Map<UserId, Promise<void>>()
+  /** Some may not have been told of everything: calls failed, or the object's last life ended before they came through. */
+  #isBehind: boolean
+
+  /** `typingVersion` names the list of who is typing now, 0 the empty one. */
+  constructor(room: Room, alarms: AlarmScheduler<'settle'>, tell: Tell, typingVersion: () => number) {
+    this.#room = room
+    this.#alarms = alarms
+    this.#tell = tell
+    this.#typingVersion = typingVersion
+    this.#isBehind = room.reader.isKnown() && room.reader.header().toldPos < room.reader.header().pos
+  }
+
+  /**
+   * Tells of a change; call it in the same turn as the change itself. Waits for those who must have heard before the request
+   * is answered: its sender, and users whose membership changed. `now` is in milliseconds since 1970.
+   */
+  changed({ sender, changedMembers = [] }: Change, now: number): Promise<void> {
+    const joined = this.#room.reader.localJoined()
+    this.#alarms.ensure('settle', now + settleAfter)
+    const quiet = this.#quietUsers()
+    for (const user of joined) {
+      if (quiet.has(user) || changedMembers.includes(user)) continue
+      quiet.add(user)
+      void this.#start(user)
+    }
+    for (const user of changedMembers) {
+      if (joined.has(user)) quiet.add(user)
+      else this.#noLongerQuiet(user)
+      void this.#start(user)
+    }
+    const mustHear = sender === undefined ? changedMembers : [sender, ...changedMembers]
+    return Promise.all(mustHear.map((user) => this.#underWay.get(user) ?? Promise.resolve())).then(() => undefined)
+  }
+
+  /** A user reads the room, in the turn in which this is called: the next change is told again. */
+  read(user: UserId): void {
+    this.#noLongerQuiet(user)
+  }
+
+  /** Some time after changes: tells again what failed, writes down who did not read, notes that everybody was told. */
+  async settle(now: number): Promise<void> {
+    const { reader, transactor } = this.#room
+    if (!reader.isKnown()) return
+    const { pos, toldPos } = reader.header()
+    if (this.#isBehind) {
+      this.#isBehind = false
+      for (const user of this.#toTellAgain(toldPos)) void this.#start(user)
+    }
+    await Promise.all(this.#underWay.values())
+    if (this.#isBehind) throw new Error('not everybody could be told')
+    const unwritten = [...this.#quietUsers()].filter((user) => !this.#written.has(user) && !this.#underWay.has(user))
+    if (unwritten.length > 0) transactor.addQuiet(unwritten)
+    for (const user of unwritten) this.#written.add(user)
+    transactor.setHeader({ toldPos: pos })
+    if (reader.header().pos > pos) this.#alarms.reset('settle', now + settleAfter)
+  }
+
+  /** Joined users who may not know, and everyone whose membership changed. */
+  #toTellAgain(toldPos: number): Set<UserId> {
+    const { reader } = this.#room
+    const query =
+      "SELECT DISTINCT state_key AS user FROM events WHERE pos IS NOT NULL AND pos > ? AND type = 'm.room.member'"
+    const members = reader.sql.exec<{ user: UserId }>(query, toldPos).toArray()
+    const changed = members.map(({ user }) => user).filter((user) => reader.isLocal(user))
+    const quiet = this.#quietUsers()
+    return new Set([...reader.localJoined()].filter((user) => !quiet.has(user)).concat(changed))
+  }
+
+  /** Tells a user the newest there is, after what they are being told already. The promise never rejects. */
+  #start(user: UserId): Promise<void> {
+    const before = this.#underWay.get(user) ?? Promise.resolve()
+    const done = before
+      .then(() => this.#limited(() => this.#call(user)))
+      .finally(() => {
+        if (this.#underWay.get(user) === done) this.#underWay.delete(user)
+      })
+    this.#underWay.set(user, done)
+    return done
+  }
+
+  async #call(user: UserId): Promise<void> {
+    const { reader } = this.#room
+    const { roomId, pos } = reader.header()
+    // A membership that state resolution took away is one that never was.
+    const membership = reader.membership(user) ?? 'leave'
+    try {
+      await this.#tell(user, { roomId, pos, typing: this.#typingVersion(), membership })
+    } catch (error) {
+      console.error('a user was not told', user, error)
+      this.#noLongerQuiet(user)
+      this.#isBehind = true
+    }
+  }
+
+  #noLongerQuiet(user: UserId): void {
+    this.#quietUsers().delete(user)
+    if (this.#written.delete(user)) this.#room.transactor.removeQuiet(user)
+  }
+
+  #quietUsers(): Set<UserId> {
+    if (!this.#quiet) {
+      const rows = this.#room.reader.sql.exec<{ user: UserId }>('SELECT user_id AS user FROM quiet').toArray()
+      this.#quiet = new Set(rows.map(({ user }) => user))
+      for (const user of this.#quiet) this.#written.add(user)
+    }
+    return this.#quiet
+  }
+}

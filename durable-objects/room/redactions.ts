@@ -1,0 +1,42 @@
+/**
+ * What a redaction does to the event it names, whichever of the two arrives first.
+ *
+ * Spec: rooms/v3 "Handling redactions", client-server-api/#redactions. In room versions 1 and 2 the authorisation rules
+ * decide; from version 3 on every redaction is accepted and takes effect only if its sender may redact.
+ */
+import { redact } from '#protocol/events/redaction.ts'
+import { canRedact } from '#protocol/permissions.ts'
+import { powerLevelsOf } from '#protocol/power-levels.ts'
+
+import type { Arrival } from './append.ts'
+import { type Room, stateLookup } from './room.ts'
+import { outcomes, type StoredEvent } from './stored-event.ts'
+
+/** Carries out what a newly stored event redacts, and what waited to redact it. */
+export function applyRedactions(room: Room, event: StoredEvent, source: Arrival['source']): void {
+  const { reader, transactor } = room
+  if (event.type === 'm.room.redaction' && event.outcome === outcomes.accepted) redactTarget(room, event)
+  // Nobody can have redacted what was made just now.
+  if (source === 'own') return
+  for (const nid of transactor.takeWaitingRedactions(event.event_id)) applyTo(room, event, reader.eventOf(nid))
+}
+
+function redactTarget(room: Room, redaction: StoredEvent): void {
+  const { redacts } = redaction.pdu
+  if (redacts === undefined) return
+  const target = room.reader.eventById(redacts)
+  if (target) applyTo(room, target, redaction)
+  else room.transactor.waitForRedacted(redacts, redaction.nid)
+}
+
+function applyTo(room: Room, target: StoredEvent, redaction: StoredEvent): void {
+  if (target.redactedBy !== undefined || !takesEffect(room, target, redaction)) return
+  room.transactor.redactEvent(target, redaction.nid, redact(room.reader.rules, target.pdu.json))
+}
+
+function takesEffect(room: Room, target: StoredEvent, redaction: StoredEvent): boolean {
+  const { rules } = room.reader
+  if (rules.specialRedactionRule) return true
+  if (redaction.stateBefore === undefined) return false
+  return canRedact(powerLevelsOf(rules, stateLookup(room, redaction.stateBefore)), redaction.sender, target.sender)
+}
