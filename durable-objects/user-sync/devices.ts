@@ -4,6 +4,8 @@
  * D1 is the authority on devices. But the Worker trusts an access token for some seconds after reading it there, and a
  * waiting sync outlives that: so a device that was ended is refused here as well.
  */
+import type { DeviceKeys } from '#protocol/sync/wait-request.ts'
+
 import type { Sql } from '../shared/sql.ts'
 
 type DeviceRow = {
@@ -13,15 +15,8 @@ type DeviceRow = {
   unused_fallback_keys: string
 }
 
-export interface Device {
-  /** Unclaimed one-time keys by algorithm. */
-  readonly oneTimeKeyCounts: Readonly<Record<string, number>>
-  /** Algorithms whose fallback key has not been given out. */
-  readonly unusedFallbackKeyTypes: readonly string[]
-}
-
-/** Notes that a device reads today, and returns it; undefined when it was ended. A device not heard of before is welcome. */
-export function seeDevice(sql: Sql, deviceId: string, today: number): Device | undefined {
+/** Notes that a device reads today, and returns its keys; undefined when it was ended. A device not heard of before is welcome. */
+export function seeDevice(sql: Sql, deviceId: string, today: number): DeviceKeys | undefined {
   const [row] = sql
     .exec<DeviceRow>(
       'SELECT ended, seen_day, one_time_keys, unused_fallback_keys FROM devices WHERE device_id = ?',

@@ -8,27 +8,17 @@ import { fail, type Failure } from '#protocol/errors.ts'
 import type { RoomId } from '#protocol/identifiers/room-id.ts'
 import { isObject, type JsonObject, own } from '#protocol/json/json.ts'
 import { formatSinceToken, parseSinceToken, type SinceToken } from '#protocol/sync/since-token.ts'
+import type { DeviceKeys, ReadRequest } from '#protocol/sync/wait-request.ts'
 
 import type { Sql } from '../shared/sql.ts'
 import { type AccountDataEvent, accountDataAfter, ignoredUsers, roomAccountData } from './account-data.ts'
 import { type DeviceLists, deviceListsAfter } from './device-lists.ts'
-import { type Device, seeDevice } from './devices.ts'
+import { seeDevice } from './devices.ts'
 import { getFilter } from './filters.ts'
 import { heardOf, type Membership, type RoomVersion } from './marks.ts'
 import { dayOf } from './prune.ts'
 import type { Stream } from './stream.ts'
 import { acknowledgeToDevice, type ToDeviceEvent, toDeviceAfter } from './to-device.ts'
-
-export interface ReadRequest {
-  readonly deviceId: string
-  /** The client's `since`; absent for an initial sync. */
-  readonly since?: string | undefined
-  readonly fullState: boolean
-  /** ID of a stored filter. */
-  readonly filterId?: string | undefined
-  /** `include_leave` of an inline filter. */
-  readonly includeLeave: boolean
-}
 
 export interface RoomToServe {
   readonly roomId: RoomId
@@ -53,7 +43,7 @@ export interface Read {
   readonly accountData: readonly AccountDataEvent[]
   readonly toDevice: readonly ToDeviceEvent[]
   readonly deviceLists: DeviceLists
-  readonly device: Device
+  readonly keys: DeviceKeys
   readonly ignoredUsers: readonly string[]
   /** The stored filter that was named. */
   readonly filter: JsonObject | null
@@ -61,8 +51,8 @@ export interface Read {
 
 /** Reads the stream for a token. Fails with `unknown_token` (the device was ended) or `invalid_param`. `now` in ms. */
 export function readStream(sql: Sql, stream: Stream, request: ReadRequest, now: number): Read | Failure {
-  const device = seeDevice(sql, request.deviceId, dayOf(now))
-  if (!device) return fail('unknown_token')
+  const keys = seeDevice(sql, request.deviceId, dayOf(now))
+  if (!keys) return fail('unknown_token')
   const filter = request.filterId === undefined ? null : getFilter(sql, request.filterId)
   if (filter === undefined) return fail('invalid_param', 'No such filter')
   const since = request.since === undefined ? undefined : parseSinceToken(request.since, stream)
@@ -70,7 +60,7 @@ export function readStream(sql: Sql, stream: Stream, request: ReadRequest, now: 
   // The holder of a foreign token knows rooms that may be left by now: it is told of those too.
   const includeLeave = request.includeLeave || since?.kind === 'foreign' || includesLeave(filter)
   const token = since?.kind === 'ours' ? since.token : undefined
-  return { ...read(sql, stream, { ...request, token, includeLeave }), device, filter }
+  return { ...read(sql, stream, { ...request, token, includeLeave }), keys, filter }
 }
 
 function includesLeave(filter: JsonObject | null): boolean {
@@ -85,7 +75,7 @@ interface Scope {
   readonly includeLeave: boolean
 }
 
-function read(sql: Sql, stream: Stream, scope: Scope): Omit<Read, 'device' | 'filter'> {
+function read(sql: Sql, stream: Stream, scope: Scope): Omit<Read, 'keys' | 'filter'> {
   const { deviceId, token } = scope
   const everything = token === undefined || scope.fullState
   if (token) acknowledgeToDevice(sql, deviceId, token.toDevice)

@@ -9,6 +9,7 @@ import type { RoomId } from '#protocol/identifiers/room-id.ts'
 import type { UserId } from '#protocol/identifiers/user-id.ts'
 import type { JsonObject } from '#protocol/json/json.ts'
 import { formatSinceToken, parseSinceToken, type SinceToken } from '#protocol/sync/since-token.ts'
+import { type Idle, idleHeader, parseWaitUrl } from '#protocol/sync/wait-request.ts'
 import { DurableObject } from 'cloudflare:workers'
 
 import type { Env } from '../../worker/env.ts'
@@ -32,7 +33,6 @@ import { hasNews, readStream } from './read.ts'
 import { loadStream } from './stream.ts'
 import { queueToDevice, type ToDeviceEvent } from './to-device.ts'
 import { addWaiter, wakeWaiters } from './waiters.ts'
-import { type Idle, idleHeader, parseWaitUrl } from './wait-request.ts'
 
 export class UserSyncDO extends DurableObject<Env> {
   readonly #sql = this.ctx.storage.sql
@@ -54,7 +54,7 @@ export class UserSyncDO extends DurableObject<Env> {
   }
 
   /**
-   * Reads the stream for `/sync` (wait-request.ts has the form of the URL). Answers a `Read` or a failure as JSON; or, when
+   * Reads the stream for `/sync` (protocol/sync/wait-request.ts has its form). Answers a `Read` or a failure as JSON; or, when
    * there is no news and the client can wait, a WebSocket that will carry such an answer as its only frame.
    */
   override async fetch(request: Request): Promise<Response> {
@@ -64,7 +64,7 @@ export class UserSyncDO extends DurableObject<Env> {
     if (!wait || !result.ok || hasNews(result)) return Response.json(result)
     const waiter = { ...asked, since: result.nextBatch, fullState: false } as const
     const webSocket = addWaiter(this.ctx, waiter, now)
-    const idle: Idle = { nextBatch: result.nextBatch, device: result.device }
+    const idle: Idle = { nextBatch: result.nextBatch, keys: result.keys }
     return new Response(null, { status: 101, webSocket, headers: { [idleHeader]: JSON.stringify(idle) } })
   }
 

@@ -2,14 +2,18 @@
  * Syncs that wait for something to happen: hibernating WebSockets to the Workers that hold the clients' requests.
  *
  * A waiting client costs nothing while this object sleeps: what a waiter wants is kept with its socket. A waiter gets one
- * frame, the read as JSON, and is closed; an empty frame means "nothing, ask again". Workers time out by themselves.
+ * frame and is closed: the read as JSON, or one of two words. Workers time out by themselves.
  */
 import type { Failure } from '#protocol/errors.ts'
+import { nothing, type ReadRequest, tooLarge } from '#protocol/sync/wait-request.ts'
 
-import { hasNews, type Read, type ReadRequest } from './read.ts'
+import { hasNews, type Read } from './read.ts'
 
 /** More requests of one device than this at once are leftovers of clients that went away unnoticed. */
 const mostPerDevice = 8
+
+/** Characters that surely pass as one WebSocket message, which may have 1 MiB. */
+const largestFrame = 256 * 1024
 
 export interface Waiter extends ReadRequest {
   readonly since: string
@@ -29,7 +33,7 @@ export function addWaiter(sockets: Sockets, waiter: Waiter, now: number): WebSoc
   const { 0: theirs, 1: ours } = new WebSocketPair()
   const others = waiting(sockets).filter((other) => other.waiter.deviceId === waiter.deviceId)
   others.sort((a, b) => a.came - b.came)
-  for (const { socket } of others.slice(0, Math.max(0, others.length + 1 - mostPerDevice))) answer(socket, '')
+  for (const { socket } of others.slice(0, Math.max(0, others.length + 1 - mostPerDevice))) answer(socket, nothing)
   sockets.acceptWebSocket(ours)
   ours.serializeAttachment({ waiter, came: now } satisfies Attachment)
   return theirs
@@ -39,7 +43,9 @@ export function addWaiter(sockets: Sockets, waiter: Waiter, now: number): WebSoc
 export function wakeWaiters(sockets: Sockets, read: (waiter: Waiter) => Read | Failure): void {
   for (const { socket, waiter } of waiting(sockets)) {
     const result = read(waiter)
-    if (!result.ok || hasNews(result)) answer(socket, JSON.stringify(result))
+    if (result.ok && !hasNews(result)) continue
+    const frame = JSON.stringify(result)
+    answer(socket, frame.length > largestFrame ? tooLarge : frame)
   }
 }
 

@@ -54,10 +54,10 @@ export const sync = operation(
         wait,
       }
       const news = await waitForNews(env, requester.userId, request, left)
-      if (news.kind === 'idle') return emptyAnswer(news.idle.nextBatch, news.idle.device)
-      if (news.kind === 'lost') {
+      if (news.kind === 'idle') return emptyAnswer(news.idle.nextBatch, news.idle.keys)
+      if (news.kind === 'again') {
         since = news.idle.nextBatch
-        await pause(Math.min(pauseAfterFailure, deadline - Date.now()))
+        if (news.lost) await pause(Math.min(pauseAfterFailure, deadline - Date.now()))
         continue
       }
       const read = unwrap(news.read)

@@ -7,9 +7,9 @@
 import { parsePropertyPath, pickFields } from '#protocol/filters/event-fields.ts'
 import { passesFilter, type SyncFilter, wantsRoom } from '#protocol/filters/filter.ts'
 import { isObject, type JsonObject, type JsonValue, own } from '#protocol/json/json.ts'
+import type { DeviceKeys } from '#protocol/sync/wait-request.ts'
 
 import type { AccountDataEvent } from '../../durable-objects/user-sync/account-data.ts'
-import type { Device } from '../../durable-objects/user-sync/devices.ts'
 import type { Read } from '../../durable-objects/user-sync/read.ts'
 import type { GatheredRoom, Section } from './gather-rooms.ts'
 
@@ -25,7 +25,7 @@ export interface SyncAnswer {
 }
 
 /** The answer to a poll in which nothing happened. */
-export function emptyAnswer(nextBatch: string, { oneTimeKeyCounts, unusedFallbackKeyTypes }: Device): SyncAnswer {
+export function emptyAnswer(nextBatch: string, { oneTimeKeyCounts, unusedFallbackKeyTypes }: DeviceKeys): SyncAnswer {
   return {
     next_batch: nextBatch,
     device_one_time_keys_count: { signed_curve25519: 0, ...oneTimeKeyCounts },
@@ -48,7 +48,7 @@ export function buildAnswer(
     ...(read.toDevice.length > 0 ? { to_device: { events: read.toDevice } } : {}),
     ...(changed.length + left.length > 0 ? { device_lists: { changed, left } } : {}),
   }
-  const answer = { ...emptyAnswer(nextBatch, read.device), ...parts }
+  const answer = { ...emptyAnswer(nextBatch, read.keys), ...parts }
   return { answer, saysSomething: Object.keys(parts).length > 0 }
 }
 

@@ -6,9 +6,8 @@
  */
 import type { Failure } from '#protocol/errors.ts'
 import type { UserId } from '#protocol/identifiers/user-id.ts'
+import { type Idle, idleHeader, nothing, tooLarge, type WaitRequest, waitUrl } from '#protocol/sync/wait-request.ts'
 
-import type { Idle, WaitRequest } from '../../durable-objects/user-sync/wait-request.ts'
-import { idleHeader, waitUrl } from '../../durable-objects/user-sync/wait-request.ts'
 import type { Read } from '../../durable-objects/user-sync/read.ts'
 import type { Env } from '../env.ts'
 import { userSyncOf } from './user-sync.ts'
@@ -18,8 +17,8 @@ export type News =
   | { readonly kind: 'read'; readonly read: Read | Failure }
   /** Time is over and nothing happened. */
   | { readonly kind: 'idle'; readonly idle: Idle }
-  /** The object lost its sockets, as when new code is deployed. Ask again. */
-  | { readonly kind: 'lost'; readonly idle: Idle }
+  /** To be asked for again: it did not fit, or (`lost`) the object lost its sockets, as when new code is deployed. */
+  | { readonly kind: 'again'; readonly idle: Idle; readonly lost: boolean }
 
 /** Reads the user's stream and waits `timeout` ms for news, if the request may wait. */
 export async function waitForNews(env: Env, userId: UserId, request: WaitRequest, timeout: number): Promise<News> {
@@ -28,18 +27,19 @@ export async function waitForNews(env: Env, userId: UserId, request: WaitRequest
   if (!socket) return { kind: 'read', read: await response.json() }
   const idle: Idle = JSON.parse(response.headers.get(idleHeader) ?? '')
   const frame = await firstFrame(socket, timeout)
-  if (frame === undefined) return { kind: 'lost', idle }
-  return frame === '' ? { kind: 'idle', idle } : { kind: 'read', read: JSON.parse(frame) }
+  if (frame === nothing) return { kind: 'idle', idle }
+  if (frame === undefined || frame === tooLarge) return { kind: 'again', idle, lost: frame === undefined }
+  return { kind: 'read', read: JSON.parse(frame) }
 }
 
-/** The first frame: empty when there was none in time, undefined when the socket broke. */
+/** The first frame: `nothing` when there was none in time, undefined when the socket broke. */
 async function firstFrame(socket: WebSocket, timeout: number): Promise<string | undefined> {
   let timer: ReturnType<typeof setTimeout> | undefined
   const frame = await new Promise<string | undefined>((resolve) => {
     socket.addEventListener('message', ({ data }) => resolve(typeof data === 'string' ? data : undefined))
     socket.addEventListener('close', () => resolve(undefined))
     socket.addEventListener('error', () => resolve(undefined))
-    timer = setTimeout(() => resolve(''), timeout)
+    timer = setTimeout(() => resolve(nothing), timeout)
     socket.accept()
   })
   clearTimeout(timer)

@@ -60,7 +60,7 @@ describe('a client that waits', () => {
   test('gets a token for nothing when its time is over, and misses nothing with it', async () => {
     const alice = newUser()
     const news = await alice.wait(await alice.token(), 'D', 10)
-    expect(news).toMatchObject({ kind: 'idle', idle: { device: { oneTimeKeyCounts: {} } } })
+    expect(news).toMatchObject({ kind: 'idle', idle: { keys: { oneTimeKeyCounts: {} } } })
     await alice.tell()
     const since = news.kind === 'idle' ? news.idle.nextBatch : fail('not idle')
     expect(await alice.wait(since)).toMatchObject({ kind: 'read', read: { rooms: [{ roomId }] } })
@@ -89,6 +89,15 @@ describe('a client that waits', () => {
     await alice.tell()
     const answer = await news
     expect(answer).toMatchObject({ read: { toDevice: [], rooms: [{ roomId }] } })
+  })
+
+  test('is sent to ask again for what would not fit in a frame', async () => {
+    const alice = newUser()
+    const since = await alice.token()
+    const { news } = await alice.begin(since)
+    await alice.object.setAccountData({ type: 'x', content: { large: 'x'.repeat(2_000_000) } })
+    expect(await news).toMatchObject({ kind: 'again', lost: false })
+    expect(await alice.wait(since)).toMatchObject({ kind: 'read', read: { accountData: [{ type: 'x' }] } })
   })
 
   test('is not woken by a room that tells the same again', async () => {
@@ -120,9 +129,9 @@ describe('an object that restarts', () => {
     const { news } = await alice.begin(await alice.token())
     await alice.evict('close')
     const lost = await news
-    expect(lost.kind).toBe('lost')
+    expect(lost).toMatchObject({ kind: 'again', lost: true })
     await alice.tell()
-    const since = lost.kind === 'lost' ? lost.idle.nextBatch : fail('not lost')
+    const since = lost.kind === 'again' ? lost.idle.nextBatch : fail('not lost')
     expect(await alice.wait(since)).toMatchObject({ kind: 'read', read: { rooms: [{ roomId }] } })
   })
 })
