@@ -63,7 +63,8 @@ export function append(room: Room, arrival: Arrival): Appended {
   const event = stored ? transactor.placeOutlier(row, stored) : transactor.insertEvent(row)
 
   const wasMissing = source !== 'own' && outcome !== outcomes.outlier && transactor.endMissing(pdu.event_id)
-  if (counts && source !== 'own') noteMissing(room, event)
+  const hasHole = counts && source !== 'own' && noteMissing(room, event)
+  if (hasHole && pos !== undefined) transactor.noteTimelineGap(pos)
   const changedMembers = isNews ? advance(room, event, wasMissing) : []
   applyRedactions(room, event, source)
   return { event, changedMembers }
@@ -93,13 +94,18 @@ function advance(room: Room, event: StoredEvent, isCited: boolean): UserId[] {
   const currentGroup = ends.length === 0 ? event.stateAfter : stateAfterAll(room, ends)
   const changed = changeCurrentState(room, header.currentGroup, currentGroup, event)
   transactor.setHeader({ extremities, currentGroup, pos: event.pos ?? header.pos })
+  if (event.pos !== undefined && currentGroup !== undefined && currentGroup !== event.stateAfter) {
+    transactor.noteMergedState(event.pos, currentGroup)
+  }
   return changed
 }
 
-/** Remembers which prev_events are missing: backfill begins there. */
-function noteMissing({ reader, transactor }: Room, event: StoredEvent): void {
-  for (const id of event.pdu.prev_events) {
+/** Remembers which prev_events are missing: backfill begins there. Returns whether any is. */
+function noteMissing({ reader, transactor }: Room, event: StoredEvent): boolean {
+  const missing = event.pdu.prev_events.filter((id) => {
     const prev = reader.eventById(id)
-    if (prev === undefined || prev.outcome === outcomes.outlier) transactor.addMissing(id, event.depth)
-  }
+    return prev === undefined || prev.outcome === outcomes.outlier
+  })
+  for (const id of missing) transactor.addMissing(id, event.depth)
+  return missing.length > 0
 }

@@ -96,4 +96,12 @@ export const migrations: readonly string[] = [
   -- Named alarms, see shared/alarm-scheduler.ts.
   CREATE TABLE alarms(name TEXT PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID;
   `,
+  `
+  -- The room's state once the event at pos was appended, where that is not the state after the event: there were other
+  -- forward extremities beside it.
+  CREATE TABLE merged_states(pos INTEGER PRIMARY KEY, state_group INTEGER NOT NULL);
+
+  -- Live events right before which others are missing: the timeline has a hole there, filled or not.
+  CREATE TABLE timeline_gaps(pos INTEGER PRIMARY KEY);
+  `,
 ]

@@ -160,6 +160,16 @@ export class Transactor {
     this.#sql.exec('INSERT OR IGNORE INTO missing_events(event_id, depth) VALUES (?, ?)', eventId, depth)
   }
 
+  /** The room's state after the event at `pos`, where that is not the state after the event: see `state-at.ts`. */
+  noteMergedState(pos: number, group: GroupId): void {
+    this.#sql.exec('INSERT INTO merged_states(pos, state_group) VALUES (?, ?)', pos, group)
+  }
+
+  /** Events before the live one at `pos` are missing. */
+  noteTimelineGap(pos: number): void {
+    this.#sql.exec('INSERT INTO timeline_gaps(pos) VALUES (?)', pos)
+  }
+
   /** True if the event was missing: others cite it already. */
   endMissing(eventId: EventId): boolean {
     return (
