@@ -11,15 +11,23 @@ export interface MigratedStorage {
   transactionSync<T>(turn: () => T): T
 }
 
-/** Runs the migrations that this object has not seen. Throws when one that it ran has changed or is gone. */
+/**
+ * Runs the migrations that this object has not seen. Throws, and so stops the object before it serves anything, when one
+ * that it ran has changed, or when newer code than this was here before: a deployment that went back.
+ */
 export function migrate(storage: MigratedStorage, migrations: readonly string[]): void {
   const { sql } = storage
   sql.exec('CREATE TABLE IF NOT EXISTS migrations(number INTEGER PRIMARY KEY, fingerprint INTEGER NOT NULL)')
   const ran = sql.exec<{ fingerprint: number }>('SELECT fingerprint FROM migrations ORDER BY number').toArray()
+  if (ran.length > migrations.length) {
+    throw new Error(
+      `this object ran ${ran.length} migrations, but this version of the server knows ${migrations.length}`,
+    )
+  }
   ran.forEach(({ fingerprint: expected }, index) => {
     const migration = migrations[index]
     if (migration === undefined || fingerprint(migration) !== expected) {
-      throw new Error(`migration ${index} of this object is not the one it ran`)
+      throw new Error(`migration ${index} was changed after this object ran it`)
     }
   })
   migrations.slice(ran.length).forEach((migration, index) => {
