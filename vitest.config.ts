@@ -22,6 +22,7 @@ export default defineConfig({
                 REGISTRATION: 'open',
                 REGISTRATION_SHARED_SECRET: 'shared-secret-of-the-tests',
                 RATE_LIMITS: 'off',
+                PASSWORD_COST: '1',
                 ALLOW_PRIVATE_ADDRESSES: 'on',
               },
             },

@@ -1,5 +1,6 @@
 /** The bindings of wrangler.toml, as the Worker and every Durable Object sees them. */
 import type { FederationSenderDO } from '../durable-objects/federation-sender/federation-sender-do.ts'
+import type { PasswordDO } from '../durable-objects/password/password-do.ts'
 import type { RoomDO } from '../durable-objects/room/room-do.ts'
 import type { UserSyncDO } from '../durable-objects/user-sync/user-sync-do.ts'
 
@@ -8,6 +9,7 @@ export interface Env extends SettingVariables {
   readonly MEDIA: R2Bucket
   readonly ROOM: DurableObjectNamespace<RoomDO>
   readonly USER_SYNC: DurableObjectNamespace<UserSyncDO>
+  readonly PASSWORD: DurableObjectNamespace<PasswordDO>
   readonly FEDERATION_SENDER: DurableObjectNamespace<FederationSenderDO>
 }
 
@@ -21,6 +23,9 @@ export interface SettingVariables {
   readonly LOG_LEVEL?: string
   readonly DEFAULT_ROOM_VERSION?: string
   readonly ALLOW_PRIVATE_ADDRESSES?: string
+  /** Name of the header with the client's address, or none. */
+  readonly CLIENT_ADDRESS_HEADER?: string
+  readonly PASSWORD_COST?: string
   /** URL of a DNS-over-HTTPS resolver with the JSON API, or off. */
   readonly DNS_OVER_HTTPS?: string
   /** Base64 of the 32-byte Ed25519 seed; without it the Worker makes a key and keeps it in D1. */

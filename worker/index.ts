@@ -3,6 +3,7 @@ import { createApp } from './app.ts'
 import type { Env } from './env.ts'
 
 export { FederationSenderDO } from '../durable-objects/federation-sender/federation-sender-do.ts'
+export { PasswordDO } from '../durable-objects/password/password-do.ts'
 export { RoomDO } from '../durable-objects/room/room-do.ts'
 export { UserSyncDO } from '../durable-objects/user-sync/user-sync-do.ts'
 

@@ -19,6 +19,10 @@ export interface Settings {
   readonly defaultRoomVersion: RoomVersion
   /** JSON API of a DNS-over-HTTPS resolver for SRV records; undefined: no SRV lookups. */
   readonly dnsOverHttps: string | undefined
+  /** The header by which the platform or a proxy in front tells the client's address; undefined: there is none to trust. */
+  readonly clientAddressHeader: string | undefined
+  /** How dear a password hash is: `p` of scrypt. */
+  readonly passwordCost: number
   /** Development only: outgoing requests may reach loopback and private addresses. */
   readonly allowPrivateAddresses: boolean
 }
@@ -50,6 +54,9 @@ function parseSettings(env: SettingVariables): Settings {
     defaultRoomVersion: defaultVersion.version,
     dnsOverHttps:
       env.DNS_OVER_HTTPS === 'off' ? undefined : env.DNS_OVER_HTTPS || 'https://cloudflare-dns.com/dns-query',
+    clientAddressHeader:
+      env.CLIENT_ADDRESS_HEADER === 'none' ? undefined : env.CLIENT_ADDRESS_HEADER || 'CF-Connecting-IP',
+    passwordCost: wholeNumber('PASSWORD_COST', env.PASSWORD_COST, { least: 1, most: 16, otherwise: 5 }),
     allowPrivateAddresses: oneOf('ALLOW_PRIVATE_ADDRESSES', env.ALLOW_PRIVATE_ADDRESSES, ['off', 'on']) === 'on',
   }
 }
@@ -60,4 +67,15 @@ function oneOf<const T extends string>(name: string, value: string | undefined, 
   const choice = choices.find((candidate) => candidate === value)
   if (!choice) throw new SettingError(`${name} must be one of ${choices.join(', ')}, not ${JSON.stringify(value)}`)
   return choice
+}
+
+function wholeNumber(
+  name: string,
+  value: string | undefined,
+  { least, most, otherwise }: { least: number; most: number; otherwise: number },
+): number {
+  if (value === undefined || value === '') return otherwise
+  const number = /^\d{1,6}$/.test(value) ? Number(value) : NaN
+  if (number >= least && number <= most) return number
+  throw new SettingError(`${name} must be a whole number from ${least} to ${most}, not ${JSON.stringify(value)}`)
 }

@@ -2,30 +2,52 @@
  * The local runtime: the Worker's bundle on workerd, by Miniflare's API, with its state on disk.
  *
  * Requests go straight to the Worker's own socket: Miniflare's entry Worker in front would cost more than the smallest
- * request does.
+ * request does. Import this file only after NODE_EXTRA_CA_CERTS has its value: Miniflare reads it when it is loaded.
  */
 import { convertV4MiniflareOptions, Log, LogLevel, Miniflare } from 'miniflare'
 
+import type { WorkerModule } from '../build/bundle.ts'
+import { printLog } from './log.ts'
 import type { ServeOptions } from './options.ts'
+import { runMark } from './orphan-guard.ts'
 
-/** Starts the Worker and resolves when it answers. Dispose of it to stop workerd. */
-export async function startRuntime(options: ServeOptions, bundle: string): Promise<Miniflare> {
+/** As in wrangler.toml; test/scripts/options.test.ts compares. */
+export const compatibility = { date: '2026-10-20', flags: ['nodejs_compat'] }
+export const objects = {
+  ROOM: 'RoomDO',
+  USER_SYNC: 'UserSyncDO',
+  FEDERATION_SENDER: 'FederationSenderDO',
+  PASSWORD: 'PasswordDO',
+}
+
+/** What stops a server in the foreground. */
+export const stopSignals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+
+export interface RuntimeOptions extends ServeOptions {
+  readonly registrationSharedSecret: string
+  /** Marks the runtime's process; see orphan-guard.ts. */
+  readonly run: string
+}
+
+/** Starts the Worker and resolves when its socket listens. Dispose of the answer to stop workerd. */
+export async function startRuntime(options: RuntimeOptions, modules: readonly WorkerModule[]): Promise<Miniflare> {
+  const ours = new Map(stopSignals.map((signal) => [signal, process.listeners(signal)]))
   const runtime = new Miniflare(
     convertV4MiniflareOptions({
       name: 'hearth',
-      modules: [{ type: 'ESModule', path: bundle }],
-      compatibilityDate: '2026-10-20',
-      compatibilityFlags: ['nodejs_compat'],
+      modules: [...modules],
+      compatibilityDate: compatibility.date,
+      compatibilityFlags: compatibility.flags,
       bindings: bindingsOf(options),
       d1Databases: { DB: 'hearth' },
       r2Buckets: { MEDIA: 'hearth-media' },
-      durableObjects: {
-        ROOM: { className: 'RoomDO', useSQLite: true },
-        USER_SYNC: { className: 'UserSyncDO', useSQLite: true },
-        FEDERATION_SENDER: { className: 'FederationSenderDO', useSQLite: true },
-      },
+      durableObjects: Object.fromEntries(
+        Object.entries(objects).map(([binding, className]) => [binding, { className, useSQLite: true }]),
+      ),
       resourcePersistencePath: options.data,
       unsafeDirectSockets: [{ host: options.bind, port: options.port }],
+      unsafeRuntimeEnv: { [runMark]: options.run },
+      handleStructuredLogs: (entry) => printLog(entry, options.logLevel),
       // The entry socket that Miniflare insists on; nothing is told of it.
       host: '127.0.0.1',
       port: 0,
@@ -34,21 +56,28 @@ export async function startRuntime(options: ServeOptions, bundle: string): Promi
       telemetry: { enabled: false },
     }),
   )
+  // Miniflare exits on signals by itself, with another exit code and without waiting; ending is the caller's affair.
+  for (const signal of stopSignals) {
+    for (const listener of process.listeners(signal)) {
+      if (!ours.get(signal)?.includes(listener)) process.removeListener(signal, listener)
+    }
+  }
   await runtime.ready
   return runtime
 }
 
-function bindingsOf(options: ServeOptions): Record<string, string> {
+function bindingsOf(options: RuntimeOptions): Record<string, string> {
   return {
     SERVER_NAME: options.serverName,
     PUBLIC_URL: options.publicUrl,
     REGISTRATION: options.registration,
-    REGISTRATION_SHARED_SECRET: options.registrationSharedSecret ?? '',
+    REGISTRATION_SHARED_SECRET: options.registrationSharedSecret,
     RATE_LIMITS: options.rateLimits,
     LOG_LEVEL: options.logLevel,
     DEFAULT_ROOM_VERSION: options.defaultRoomVersion,
     ALLOW_PRIVATE_ADDRESSES: options.allowPrivateAddresses,
-    // A local server makes no call-outs of its own accord.
-    DNS_OVER_HTTPS: 'off',
+    // Without a proxy in front, whatever header names an address was written by the client.
+    CLIENT_ADDRESS_HEADER: options.clientAddressHeader,
+    DNS_OVER_HTTPS: options.dnsOverHttps,
   }
 }

@@ -12,6 +12,7 @@ const table = {
   bad_json: [400, 'M_BAD_JSON', 'The body does not have the form that this operation takes'],
   missing_param: [400, 'M_MISSING_PARAM', 'A required parameter is missing'],
   invalid_param: [400, 'M_INVALID_PARAM', 'A parameter has an invalid value'],
+  unknown_type: [400, 'M_UNKNOWN', 'This server does not know that type'],
   unrecognized: [404, 'M_UNRECOGNIZED', 'This server does not know that endpoint'],
   method_not_allowed: [405, 'M_UNRECOGNIZED', 'This endpoint does not take that method'],
   not_found: [404, 'M_NOT_FOUND', 'Not found'],
@@ -32,6 +33,8 @@ const table = {
   invalid_username: [400, 'M_INVALID_USERNAME', 'That user name is not valid'],
   exclusive: [400, 'M_EXCLUSIVE', 'That name is reserved'],
   weak_password: [400, 'M_WEAK_PASSWORD', 'That password is too weak'],
+  profile_too_large: [400, 'M_PROFILE_TOO_LARGE', 'The profile would be larger than 64 KiB'],
+  key_too_large: [400, 'M_KEY_TOO_LARGE', 'The name of a profile field has 255 bytes at most'],
   registration_closed: [403, 'M_FORBIDDEN', 'Registration is closed on this server'],
   // Rooms
   room_in_use: [400, 'M_ROOM_IN_USE', 'That room alias is taken'],

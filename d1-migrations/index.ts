@@ -1,0 +1,18 @@
+/**
+ * Every migration of D1, oldest first. Append only: a line that was ever merged never changes, nor does its file.
+ *
+ * The files travel inside the bundle as text (wrangler.toml: Text rule), so that the Worker can apply them by itself.
+ */
+import accounts from './0000_accounts.sql'
+import remoteServerKeys from './0001_remote_server_keys.sql'
+
+export interface Migration {
+  readonly name: string
+  /** Statements between `--> statement-breakpoint`, as drizzle-kit writes them. */
+  readonly sql: string
+}
+
+export const migrations: readonly Migration[] = [
+  { name: '0000_accounts', sql: accounts },
+  { name: '0001_remote_server_keys', sql: remoteServerKeys },
+]

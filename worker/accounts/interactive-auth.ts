@@ -1,0 +1,148 @@
+/**
+ * The User-Interactive Authentication API. Spec: client-server-api/#user-interactive-authentication-api.
+ *
+ * A session is good for one operation, one user and one request: what was approved for one device does not delete another.
+ * Credentials are checked and forgotten; a session holds the names of the stages that passed and no more. Every list of
+ * flows names its own stages, so `m.login.dummy` passes nothing where a password is asked for.
+ */
+import { createHash } from 'node:crypto'
+
+import { wireError } from '#protocol/errors.ts'
+import type { UserId } from '#protocol/identifiers/user-id.ts'
+import { canonicalJsonLoose, CanonicalJsonError } from '#protocol/json/canonical-json.ts'
+import { isObject, type JsonObject, own } from '#protocol/json/json.ts'
+
+import type { Env } from '../env.ts'
+import { refuse } from '../refusal.ts'
+import { settingsOf } from '../settings.ts'
+import { consumeSession, findSession, openSession, saveStage } from './interactive-auth-sessions.ts'
+import { checkPassword } from './passwords.ts'
+import { isUsableToken } from './registration-tokens.ts'
+import { userIdOfLogin } from './user-identifier.ts'
+
+export type Stage = 'm.login.dummy' | 'm.login.password' | 'm.login.registration_token'
+export type Flow = readonly Stage[]
+
+export interface Authentication {
+  /** Method and path of the request, with its parameters: what is being approved. */
+  readonly operation: string
+  /** Whose approval is needed; undefined for a registration. */
+  readonly userId?: UserId
+  readonly body: JsonObject
+  readonly flows: readonly Flow[]
+}
+
+export type Authenticated =
+  | { readonly ok: true; readonly registrationToken?: string }
+  /** The 401 to answer with. */
+  | { readonly ok: false; readonly response: Response }
+
+interface Progress {
+  readonly session: string
+  readonly completed: readonly string[]
+  readonly registrationToken?: string
+}
+
+/** Checks the `auth` of a request. It passes once a whole flow is completed, in order; its session then ends. */
+export async function authenticate(env: Env, request: Authentication): Promise<Authenticated> {
+  const purpose = purposeOf(request)
+  const auth = own(request.body, 'auth')
+  if (auth === undefined) return unfinished(request, await openSession(env, purpose))
+  if (!isObject(auth)) return refuse('bad_json', 'auth: Expected an object')
+
+  const session = own(auth, 'session')
+  const stage = own(auth, 'type')
+  const progress = session === undefined ? undefined : await resume(env, session, purpose)
+  if (session !== undefined && !progress) {
+    return unfinished(request, await openSession(env, purpose), 'The session is unknown or has expired')
+  }
+  const done = progress?.completed ?? []
+  // Only the session: the client asks how far it is. "Completed stages cannot be retried."
+  const isNews = stage !== undefined && !done.some((each) => each === stage)
+  if (!isNews) return unfinished(request, progress ?? (await openSession(env, purpose)))
+
+  const next = request.flows.flatMap((flow) => (isPrefix(done, flow) ? (flow[done.length] ?? []) : []))
+  const known = next.find((each) => each === stage)
+  const passed = known === undefined ? { ok: false as const } : await stages[known](env, auth, request.userId)
+  if (!passed.ok) {
+    const why = known === undefined ? 'That is not the next stage of any flow' : `${known} failed`
+    return unfinished(request, progress ?? (await openSession(env, purpose)), why)
+  }
+  const completed = [...done, ...(known === undefined ? [] : [known])]
+  const token = passed.registrationToken ?? progress?.registrationToken
+  const now = { completed, ...(token === undefined ? {} : { registrationToken: token }) }
+  if (!request.flows.some((flow) => flow.length === completed.length && isPrefix(completed, flow))) {
+    const { session: current } = progress ?? (await openSession(env, purpose))
+    await saveStage(env, current, now)
+    return unfinished(request, { session: current, ...now })
+  }
+  // Of two requests that complete the same session at once, one does.
+  if (progress && !(await consumeSession(env, progress.session))) {
+    return unfinished(request, await openSession(env, purpose), 'The session has been used')
+  }
+  return { ok: true, ...(token === undefined ? {} : { registrationToken: token }) }
+}
+
+/** A session goes on only for what it was opened for. */
+async function resume(env: Env, session: unknown, purpose: string): Promise<Progress | undefined> {
+  if (typeof session !== 'string') return refuse('bad_json', 'auth.session: Expected a string')
+  const found = await findSession(env, session)
+  if (found && found.purpose !== purpose) {
+    return refuse('forbidden', 'The request is not the one for which this session was opened')
+  }
+  return found
+}
+
+type Tried = { readonly ok: boolean; readonly registrationToken?: string }
+
+const stages: Readonly<Record<Stage, (env: Env, auth: JsonObject, userId: UserId | undefined) => Promise<Tried>>> = {
+  'm.login.dummy': async () => ({ ok: true }),
+  'm.login.password': tryPassword,
+  'm.login.registration_token': tryRegistrationToken,
+}
+
+async function tryRegistrationToken(env: Env, auth: JsonObject): Promise<Tried> {
+  const token = own(auth, 'token')
+  if (typeof token !== 'string') return refuse('missing_param', 'auth.token is missing')
+  return (await isUsableToken(env, token)) ? { ok: true, registrationToken: token } : { ok: false }
+}
+
+/** The password of the user who asks: that of anybody else approves nothing. */
+async function tryPassword(env: Env, auth: JsonObject, userId: UserId | undefined): Promise<Tried> {
+  const password = own(auth, 'password')
+  if (typeof password !== 'string') return refuse('missing_param', 'auth.password is missing')
+  const named = userIdOfLogin(auth, settingsOf(env).serverName)
+  if (userId === undefined || named !== userId) return refuse('forbidden', 'Approve this with your own user name')
+  return { ok: (await checkPassword(env, userId, password)) !== undefined }
+}
+
+function unfinished({ flows }: Authentication, { session, completed }: Progress, failure?: string): Authenticated {
+  const [, errcode] = wireError('forbidden')
+  const body = {
+    session,
+    flows: flows.map((stages) => ({ stages })),
+    params: {},
+    ...(completed.length === 0 ? {} : { completed }),
+    ...(failure === undefined ? {} : { errcode, error: failure }),
+  }
+  return { ok: false, response: Response.json(body, { status: 401 }) }
+}
+
+function isPrefix(done: readonly string[], flow: Flow): boolean {
+  return done.length <= flow.length && done.every((stage, index) => stage === flow[index])
+}
+
+/**
+ * Names what is approved. The secrets of a request are left out: a fast hash of a password is as good as the password to
+ * whoever gets hold of the database.
+ */
+function purposeOf({ operation, userId, body }: Authentication): string {
+  const { auth: _auth, password: _password, new_password: _newPassword, ...rest } = body
+  try {
+    const text = canonicalJsonLoose([operation, userId ?? null, rest])
+    return createHash('sha256').update(text).digest('base64url')
+  } catch (error) {
+    if (error instanceof CanonicalJsonError) return refuse('bad_json', 'The body is not canonical JSON')
+    throw error
+  }
+}

@@ -1,0 +1,61 @@
+/**
+ * Profiles: a JSON object per user, read whole, changed field by field.
+ *
+ * Spec: client-server-api/#profiles. "The total profile MUST be under 64 KiB." Every write is one statement, so two
+ * changes at once both last.
+ */
+import type { UserId } from '#protocol/identifiers/user-id.ts'
+import { isObject, type JsonObject, type JsonValue, own } from '#protocol/json/json.ts'
+import { and, eq, sql, type SQL } from 'drizzle-orm'
+import { drizzle } from 'drizzle-orm/d1'
+
+import type { Env } from '../env.ts'
+import { profiles } from './schema.ts'
+
+/** "MUST be under 64 KiB". */
+const maxProfileBytes = 65_535
+
+/** What membership events say of their user. */
+export interface MemberProfile {
+  readonly displayname?: string
+  readonly avatar_url?: string
+}
+
+/** All fields of a local user; undefined for one who does not exist or was deactivated. */
+export async function readProfile({ DB }: Env, userId: UserId): Promise<JsonObject | undefined> {
+  const row = await drizzle(DB).select().from(profiles).where(eq(profiles.userId, userId)).get()
+  const fields: unknown = row && JSON.parse(row.fields)
+  return isObject(fields) ? fields : undefined
+}
+
+/** The profile for membership events; empty for users of other servers. */
+export async function profileOf(env: Env, userId: UserId): Promise<MemberProfile> {
+  const fields = (await readProfile(env, userId)) ?? {}
+  const [name, avatar] = [own(fields, 'displayname'), own(fields, 'avatar_url')]
+  return {
+    ...(typeof name === 'string' ? { displayname: name } : {}),
+    ...(typeof avatar === 'string' ? { avatar_url: avatar } : {}),
+  }
+}
+
+/** Sets a field. False when the profile would become too large. `name` must be free of quotes, see `profileFieldName`. */
+export async function setProfileField(env: Env, userId: UserId, name: string, value: JsonValue): Promise<boolean> {
+  return change(env, userId, sql`json_set(${profiles.fields}, ${pathOf(name)}, json(${JSON.stringify(value)}))`)
+}
+
+export async function removeProfileField(env: Env, userId: UserId, name: string): Promise<void> {
+  await change(env, userId, sql`json_remove(${profiles.fields}, ${pathOf(name)})`)
+}
+
+async function change({ DB }: Env, userId: UserId, changed: SQL): Promise<boolean> {
+  const rows = await drizzle(DB)
+    .update(profiles)
+    .set({ fields: changed })
+    .where(and(eq(profiles.userId, userId), sql`length(CAST(${changed} AS BLOB)) <= ${maxProfileBytes}`))
+    .returning({ userId: profiles.userId })
+  return rows.length === 1
+}
+
+function pathOf(name: string): string {
+  return `$."${name}"`
+}

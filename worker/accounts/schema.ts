@@ -1,0 +1,151 @@
+/**
+ * The tables of D1: people, devices and what is looked up across users and rooms.
+ *
+ * A change here needs a migration: `npx drizzle-kit generate --name what_it_does`, then its line in d1-migrations/index.ts.
+ * Times are milliseconds since 1970. Secrets never stand here in clear: tokens as SHA-256, passwords as hashes.
+ */
+import type { ServerName } from '#protocol/identifiers/server-name.ts'
+import type { UserId } from '#protocol/identifiers/user-id.ts'
+import { sql } from 'drizzle-orm'
+import { check, foreignKey, index, integer, primaryKey, sqliteTable, text } from 'drizzle-orm/sqlite-core'
+
+export const users = sqliteTable('users', {
+  userId: text('user_id').$type<UserId>().primaryKey(),
+  /** PHC string; null for guests and the deactivated, whom no password lets in. */
+  passwordHash: text('password_hash'),
+  isGuest: integer('is_guest', { mode: 'boolean' }).notNull().default(false),
+  isAdmin: integer('is_admin', { mode: 'boolean' }).notNull().default(false),
+  createdAt: integer('created_at').notNull(),
+  /** Set once, never taken back: the name stays taken. */
+  deactivatedAt: integer('deactivated_at'),
+})
+
+export const devices = sqliteTable(
+  'devices',
+  {
+    userId: text('user_id')
+      .$type<UserId>()
+      .notNull()
+      .references(() => users.userId),
+    deviceId: text('device_id').notNull(),
+    displayName: text('display_name'),
+    createdAt: integer('created_at').notNull(),
+    /** Some minutes behind, so that a request does not cost a write. */
+    lastSeenAt: integer('last_seen_at'),
+    lastSeenIp: text('last_seen_ip'),
+  },
+  (table) => [primaryKey({ columns: [table.userId, table.deviceId] })],
+)
+
+/** A token lives no longer than its device. */
+export const accessTokens = sqliteTable(
+  'access_tokens',
+  {
+    hash: text('hash').primaryKey(),
+    userId: text('user_id').$type<UserId>().notNull(),
+    deviceId: text('device_id').notNull(),
+    /** Counts the refreshes of a device. The first use of a generation ends the earlier ones. */
+    generation: integer('generation').notNull(),
+    /** Whether the earlier generations have been ended. */
+    isSettled: integer('is_settled', { mode: 'boolean' }).notNull(),
+    createdAt: integer('created_at').notNull(),
+    /** Null: until logged out. */
+    expiresAt: integer('expires_at'),
+  },
+  (table) => [
+    index('access_tokens_by_device').on(table.userId, table.deviceId),
+    foreignKey({
+      columns: [table.userId, table.deviceId],
+      foreignColumns: [devices.userId, devices.deviceId],
+    }).onDelete('cascade'),
+  ],
+)
+
+export const refreshTokens = sqliteTable(
+  'refresh_tokens',
+  {
+    hash: text('hash').primaryKey(),
+    userId: text('user_id').$type<UserId>().notNull(),
+    deviceId: text('device_id').notNull(),
+    generation: integer('generation').notNull(),
+    createdAt: integer('created_at').notNull(),
+  },
+  (table) => [
+    index('refresh_tokens_by_device').on(table.userId, table.deviceId),
+    foreignKey({
+      columns: [table.userId, table.deviceId],
+      foreignColumns: [devices.userId, devices.deviceId],
+    }).onDelete('cascade'),
+  ],
+)
+
+/** One row per user who has a profile; `fields` is the JSON object that GET /profile answers. */
+export const profiles = sqliteTable('profiles', {
+  userId: text('user_id')
+    .$type<UserId>()
+    .primaryKey()
+    .references(() => users.userId),
+  fields: text('fields').notNull(),
+})
+
+/** Spec: client-server-api/#token-authenticated-registration. */
+export const registrationTokens = sqliteTable(
+  'registration_tokens',
+  {
+    token: text('token').primaryKey(),
+    /** Null: any number. */
+    usesAllowed: integer('uses_allowed'),
+    uses: integer('uses').notNull().default(0),
+    createdAt: integer('created_at').notNull(),
+    expiresAt: integer('expires_at'),
+  },
+  // Makes the registration that is one too many fail as a whole.
+  (table) => [check('uses_within_allowed', sql`${table.usesAllowed} IS NULL OR ${table.uses} <= ${table.usesAllowed}`)],
+)
+
+/** Sessions of the User-Interactive Authentication API. Holds which stages passed, never what passed them. */
+export const interactiveAuthSessions = sqliteTable(
+  'interactive_auth_sessions',
+  {
+    session: text('session').primaryKey(),
+    /** What the session may be used for: operation, user and a hash of the request without its secrets. */
+    purpose: text('purpose').notNull(),
+    /** JSON array of the stages completed, in order. */
+    completed: text('completed').notNull(),
+    /** The registration token to be used up when the registration succeeds. */
+    registrationToken: text('registration_token'),
+    createdAt: integer('created_at').notNull(),
+  },
+  (table) => [index('interactive_auth_sessions_by_age').on(table.createdAt)],
+)
+
+/** The keys this server signs with. Old ones stay, since events signed by them do. */
+export const signingKeys = sqliteTable('signing_keys', {
+  keyId: text('key_id').primaryKey(),
+  /** Unpadded base64 of the 32 bytes; null where only the public half is kept. */
+  seed: text('seed'),
+  publicKey: text('public_key').notNull(),
+  /** 1 for the key in use, else null: the unique index lets only one be made. */
+  current: integer('current').unique(),
+  createdAt: integer('created_at').notNull(),
+  /** When the key stopped signing; null while in use. */
+  expiredAt: integer('expired_at'),
+})
+
+/** Keys of other servers, as they published them themselves. May be lost: they are asked for again. */
+export const remoteServerKeys = sqliteTable(
+  'remote_server_keys',
+  {
+    serverName: text('server_name').$type<ServerName>().notNull(),
+    keyId: text('key_id').notNull(),
+    /** Unpadded base64 of the 32 bytes. */
+    publicKey: text('public_key').notNull(),
+    validUntilTs: integer('valid_until_ts').notNull(),
+    /** From `old_verify_keys`. */
+    expired: integer('expired', { mode: 'boolean' }).notNull(),
+    fetchedAt: integer('fetched_at').notNull(),
+    /** The server's signed answer, which a notary passes on; null for old keys. */
+    response: text('response'),
+  },
+  (table) => [primaryKey({ columns: [table.serverName, table.keyId] })],
+)

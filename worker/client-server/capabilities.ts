@@ -1,0 +1,25 @@
+/** What this server lets its users do. Spec: client-server-api/#capabilities-negotiation, capabilities.yaml. */
+import { roomVersions } from '#protocol/room-versions/rules.ts'
+
+import { operation } from '../operation.ts'
+
+/** Spec: client-server-api/#get_matrixclientv3capabilities */
+export const getCapabilities = operation(
+  'GET /_matrix/client/v3/capabilities',
+  { id: 'getCapabilities', auth: 'accessToken', guests: true, r0: true },
+  ({ settings, requester: { isGuest } }) => ({
+    capabilities: {
+      'm.change_password': { enabled: !isGuest },
+      'm.forget_forced_upon_leave': { enabled: false },
+      'm.room_versions': {
+        default: settings.defaultRoomVersion,
+        available: Object.fromEntries(roomVersions.map((version) => [version, 'stable'])),
+      },
+      'm.profile_fields': { enabled: true, ...(isGuest ? { allowed: ['displayname'] } : {}) },
+      'm.set_displayname': { enabled: true },
+      'm.set_avatar_url': { enabled: !isGuest },
+      'm.3pid_changes': { enabled: false },
+      'm.get_login_token': { enabled: false },
+    },
+  }),
+)

@@ -1,0 +1,20 @@
+/** Which versions of the specification this server speaks. Spec: client-server-api/#api-versions, versions.yaml. */
+import { operation } from '../operation.ts'
+
+/** Clients of before v1.1 look for an `r0`. */
+const versions = ['r0.6.1', ...Array.from({ length: 19 }, (_, index) => `v1.${index + 1}`)]
+
+/** Only what is not in the specification yet, or was asked for by this name before it was. */
+const unstableFeatures = {
+  // Extended profiles, under their names of before v1.16.
+  'uk.tcpip.msc4133': true,
+  'uk.tcpip.msc4133.stable': true,
+  // `?org.matrix.msc4069.propagate=false`: a profile change that does not touch rooms.
+  'org.matrix.msc4069': true,
+}
+
+/** Spec: client-server-api/#get_matrixclientversions */
+export const getVersions = operation('GET /_matrix/client/versions', { id: 'getVersions', auth: 'none' }, () => ({
+  versions,
+  unstable_features: unstableFeatures,
+}))

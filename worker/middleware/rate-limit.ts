@@ -1,0 +1,78 @@
+/**
+ * How often: token buckets in the memory of the isolate, per client address or user. Never a database query.
+ *
+ * Spec: client-server-api/#rate-limiting. An isolate sees only its own requests, so these limits shed load rather than
+ * count exactly; guesses at one account's password are counted exactly, by its PasswordDO.
+ */
+import type { UserId } from '#protocol/identifiers/user-id.ts'
+import { type BucketPolicy, drawToken } from '#protocol/token-bucket.ts'
+
+import { refuse } from '../refusal.ts'
+import type { Settings } from '../settings.ts'
+import { clientAddress } from './client-address.ts'
+
+interface Policy extends BucketPolicy {
+  /** Without room to note a draw it is refused: the limit guards a secret. Else it is let through. */
+  readonly failsClosed: boolean
+}
+
+const policies = {
+  login: { burst: 20, every: 3_000, failsClosed: true },
+  register: { burst: 10, every: 10_000, failsClosed: true },
+  /** Asking whether a name is free or a registration token valid. */
+  inquiry: { burst: 30, every: 2_000, failsClosed: true },
+  refresh: { burst: 30, every: 2_000, failsClosed: true },
+  /** Operations that ask for the password once more. */
+  interactiveAuth: { burst: 20, every: 3_000, failsClosed: true },
+  /** Events sent by one user. */
+  message: { burst: 100, every: 100, failsClosed: false },
+} satisfies Record<string, Policy>
+export type RateLimit = keyof typeof policies
+
+const maxBuckets = 10_000
+const buckets = new Map<string, number>()
+
+/** Refuses with M_LIMIT_EXCEEDED when too many such requests came from the client's address. */
+export function limitAddress(limit: RateLimit, request: Request, settings: Settings): void {
+  if (settings.rateLimits) draw(limit, networkOf(clientAddress(request, settings)))
+}
+
+/** Refuses with M_LIMIT_EXCEEDED when the user did too much of it. */
+export function limitUser(limit: RateLimit, userId: UserId, settings: Settings): void {
+  if (settings.rateLimits) draw(limit, userId)
+}
+
+/** Refuses with M_LIMIT_EXCEEDED and the milliseconds to wait. */
+export function refuseForNow(wait: number): never {
+  return refuse('limit_exceeded', undefined, { retry_after_ms: Math.ceil(wait) })
+}
+
+function draw(limit: RateLimit, whose: string): void {
+  const policy: Policy = policies[limit]
+  const key = `${limit} ${whose}`
+  const now = Date.now()
+  const { fullAt, wait } = drawToken(policy, buckets.get(key), now)
+  if (wait > 0) refuseForNow(wait)
+  if (!buckets.has(key) && buckets.size >= maxBuckets) dropFull(now)
+  if (buckets.has(key) || buckets.size < maxBuckets) buckets.set(key, fullAt)
+  else if (policy.failsClosed) refuseForNow(policy.every)
+}
+
+function dropFull(now: number): void {
+  for (const [key, fullAt] of buckets) if (fullAt <= now) buckets.delete(key)
+}
+
+/** An IPv6 client has a whole /64 to choose addresses from. */
+function networkOf(address: string): string {
+  return address.includes(':') && !address.includes('.') ? expandedPrefix(address) : address
+}
+
+function expandedPrefix(address: string): string {
+  const [head = '', tail] = address.split('::')
+  const groups = head === '' ? [] : head.split(':')
+  const missing = tail === undefined ? 0 : 8 - groups.length - (tail === '' ? 0 : tail.split(':').length)
+  return [...groups, ...Array.from({ length: Math.max(0, missing) }, () => '0'), ...(tail?.split(':') ?? [])]
+    .slice(0, 4)
+    .map((group) => group.toLowerCase().replace(/^0+(?=.)/, ''))
+    .join(':')
+}

@@ -1,0 +1,90 @@
+/**
+ * Brings D1 to the schema of this program before the first request of an isolate is answered.
+ *
+ * What was applied is written down with its hash. The program refuses to run on a database whose past differs from its
+ * own list, or which a newer program has been at: both would end in corruption that nobody notices for weeks.
+ */
+import { createHash } from 'node:crypto'
+
+import { type Migration, migrations } from '../d1-migrations/index.ts'
+
+/** The database and this program do not fit together; the message is for the owner. */
+export class SetUpError extends Error {}
+
+interface AppliedMigration {
+  readonly position: number
+  readonly name: string
+  readonly hash: string
+}
+
+const createBook = `CREATE TABLE IF NOT EXISTS applied_migrations(
+  position INTEGER PRIMARY KEY, name TEXT NOT NULL, hash TEXT NOT NULL, applied_at INTEGER NOT NULL
+)`
+
+let ready: Promise<void> | undefined
+
+/** Applies what is missing, once per isolate. Rejects with SetUpError; a failure is not remembered. */
+export function setUp({ DB }: { readonly DB: D1Database }): Promise<void> {
+  ready ??= migrate(DB, migrations).catch((error: unknown) => {
+    ready = undefined
+    throw error
+  })
+  return ready
+}
+
+/** Applies the migrations that the database lacks. Safe beside others who do the same at the same time. */
+export async function migrate(db: D1Database, known: readonly Migration[]): Promise<void> {
+  for (;;) {
+    const applied = await readApplied(db)
+    checkPast(known, applied)
+    const position = applied.length
+    const migration = known[position]
+    if (!migration) return
+    const failure = await apply(db, position, migration)
+    if (failure === undefined || (await readApplied(db)).length > position) continue
+    throw new SetUpError(`The migration ${migration.name} fails, the database is unchanged: ${failure}`)
+  }
+}
+
+/** Throws SetUpError unless what was applied is the beginning of what is known. */
+function checkPast(known: readonly Migration[], applied: readonly AppliedMigration[]): void {
+  if (applied.length > known.length) {
+    throw new SetUpError(
+      'A newer version of this program has been at the database: deploy that one again, or a newer one',
+    )
+  }
+  for (const [index, { position, name, hash }] of applied.entries()) {
+    const migration = known[index]
+    if (migration && position === index && name === migration.name && hash === hashOf(migration)) continue
+    throw new SetUpError(`The database was built by another migration ${name} than the one of this program`)
+  }
+}
+
+async function readApplied(db: D1Database): Promise<AppliedMigration[]> {
+  try {
+    const read = db.prepare('SELECT position, name, hash FROM applied_migrations ORDER BY position')
+    return (await read.all<{ position: number; name: string; hash: string }>()).results
+  } catch (error) {
+    if (String(error).includes('no such table')) return []
+    throw error
+  }
+}
+
+/** Applies one migration as one transaction. Its row in the book lets only one succeed. Returns why it failed, if so. */
+async function apply(db: D1Database, position: number, migration: Migration): Promise<string | undefined> {
+  const note = db
+    .prepare('INSERT INTO applied_migrations(position, name, hash, applied_at) VALUES (?, ?, ?, ?)')
+    .bind(position, migration.name, hashOf(migration), Date.now())
+  const statements = migration.sql.split('--> statement-breakpoint').map((statement) => db.prepare(statement))
+  try {
+    await db.batch([db.prepare(createBook), note, ...statements])
+    return undefined
+  } catch (error) {
+    return String(error)
+  }
+}
+
+/** A checkout with other line ends is the same migration. */
+function hashOf({ sql }: Migration): string {
+  return createHash('sha256').update(sql.replaceAll('\r\n', '\n')).digest('hex')
+}
