@@ -1,61 +1,104 @@
-/** `npm start`, `npm run serve`: a homeserver on this machine, in the foreground. */
-import { once } from 'node:events'
-import { existsSync } from 'node:fs'
-import { createServer } from 'node:net'
+/** `npm start`: a homeserver on this machine, in the foreground. */
+import { randomUUID } from 'node:crypto'
+import { join } from 'node:path'
 
-import { buildWorker } from './build.ts'
-import { claimDataFolder, messageOf } from './serve/data-folder.ts'
-import { guardAgainstOrphans } from './serve/orphan-guard.ts'
+import { bundleWorker, prebuiltWorker, type WorkerModule } from './build/bundle.ts'
+import { complain } from './command-line.ts'
+import { claimDataFolder } from './serve/data-folder.ts'
 import { parseOptions, type ServeOptions } from './serve/options.ts'
-import { startRuntime } from './serve/runtime.ts'
+import { endOrphansOf, guardAgainstOrphans } from './serve/orphan-guard.ts'
+import { refuseOccupiedPort } from './serve/ports.ts'
 import { StartError } from './serve/start-error.ts'
-import { listenTls } from './serve/tls.ts'
+import { checkAuthorities, listenTls, readCertificate } from './serve/tls.ts'
 
-const parsed = parseOptions(process.argv.slice(2), process.env)
+// First of all, so that nobody else's listener comes before it.
+const toldToStop = new Promise<unknown>((stop) => {
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP']) process.on(signal, stop)
+})
+
+const parsed = parseOptions(process.argv.slice(2), process.env, process.cwd())
+// Miniflare takes modules from below the working folder only.
+process.chdir(join(import.meta.dirname, '..'))
+
 if (!parsed.ok) complain(parsed.message)
 else if ('help' in parsed) console.log(parsed.help)
-else await serve(parsed.options).catch((error: unknown) => complain(messageOf(error)))
+else {
+  try {
+    await serve(parsed.options)
+    process.exit(0)
+  } catch (error) {
+    if (error instanceof StartError) complain(error.message)
+    console.error(error)
+    process.exit(1)
+  }
+}
 
 async function serve(options: ServeOptions): Promise<void> {
-  if (options.ca && !existsSync(options.ca)) throw new StartError(`${options.ca} cannot be read: no such file`)
-  // workerd takes these from Miniflare, which reads them when it starts: no trip to the network before the first client.
+  const run = randomUUID()
+  if (options.ca) checkAuthorities(options.ca)
+  const certificate = options.federation && readCertificate(options.federation)
+  const data = claimDataFolder(options.data, options.serverName, run)
+  const endGuard = guardAgainstOrphans(run)
+  try {
+    if (data.crashedRun !== undefined) endOrphansOf(data.crashedRun)
+    const patience = data.crashedRun === undefined ? 0 : 3000
+    await refuseOccupiedPort(options.bind, options.port, patience)
+    if (options.federation) await refuseOccupiedPort(options.bind, options.federation.port, patience)
+    const modules = await modulesFor(options)
+    data.settle()
+
+    prepareEnvironment(options)
+    const { startRuntime } = await import('./serve/runtime.ts')
+    const secret = options.registrationSharedSecret ?? data.registrationSharedSecret()
+    const runtime = await startRuntime({ ...options, registrationSharedSecret: secret, run }, modules)
+    try {
+      await firstAnswer(options)
+      const tls =
+        certificate && options.federation
+          ? await listenTls(certificate, options.bind, options.federation.port, options.port)
+          : undefined
+      announce(options)
+      await toldToStop
+      tls?.close()
+    } finally {
+      // What was acknowledged is on disk already: an object answers only when its writes are.
+      await runtime.dispose()
+    }
+  } finally {
+    endGuard()
+    data.release()
+  }
+}
+
+async function modulesFor(options: ServeOptions): Promise<readonly WorkerModule[]> {
+  if (!options.prebuilt) return (await bundleWorker()).modules
+  const bundle = prebuiltWorker()
+  if (!bundle) throw new StartError('there is no dist/worker.js for --prebuilt; npm run build makes it')
+  return bundle.modules
+}
+
+/** Miniflare takes these from the environment, when it is loaded. */
+function prepareEnvironment(options: ServeOptions): void {
+  // No trips to the network before the first client.
   process.env['CLOUDFLARE_CF_FETCH_ENABLED'] = 'false'
   process.env['WRANGLER_SEND_METRICS'] = 'false'
   if (options.ca) process.env['NODE_EXTRA_CA_CERTS'] = options.ca
-  await refuseOccupiedPort(options.bind, options.port)
-  const release = claimDataFolder(options.data, options.serverName)
-  const runtime = await startRuntime(options, await buildWorker())
-  const endGuard = guardAgainstOrphans()
-  const tls = options.federation && (await listenTls(options.federation, options.bind, options.port))
-  announce(options)
-  await Promise.race([once(process, 'SIGTERM'), once(process, 'SIGINT')])
-  tls?.close()
-  await runtime.dispose()
-  endGuard()
-  release()
-  process.exit(0)
 }
 
-/** workerd reports an occupied port in many lines; ask first. */
-async function refuseOccupiedPort(bind: string, port: number): Promise<void> {
-  const probe = createServer()
-  await new Promise<void>((resolve, reject) => {
-    probe.once('error', (error) => reject(new StartError(`cannot listen on ${bind}:${port}: ${messageOf(error)}`)))
-    probe.listen(port, bind, resolve)
-  })
-  await new Promise((resolve) => probe.close(resolve))
+/** The first request makes the database and reads the settings: what is wrong there is said now, not to a client. */
+async function firstAnswer({ bind, port }: ServeOptions): Promise<void> {
+  const host = bind === '0.0.0.0' ? '127.0.0.1' : bind === '::' ? '[::1]' : bind.includes(':') ? `[${bind}]` : bind
+  const answer = await fetch(`http://${host}:${port}/_matrix/client/versions`)
+  if (!answer.ok) throw new StartError(`the server does not start; it says: ${await answer.text()}`)
+  await answer.body?.cancel()
 }
 
-function announce(options: ServeOptions): void {
+function announce({ publicUrl, serverName, registration, data }: ServeOptions): void {
+  const account = registration === 'closed' ? 'npm run register -- NAME' : 'in your client, or npm run register -- NAME'
   console.log(
-    `\nHearth is ready: ${options.publicUrl} serves ${options.serverName}\n` +
-      `  First account: ${options.registration === 'open' ? 'register in your client' : 'npm run register -- --help'}\n` +
-      `  Client: Element Web, Element Desktop, Fractal or any other; as homeserver enter ${options.publicUrl}\n` +
-      `  Stop with Ctrl-C; everything is in ${options.data}`,
+    `Hearth is ready: ${publicUrl} is the homeserver of ${serverName}\n` +
+      `  Make an account: ${account}\n` +
+      `  In your client (Element, Fractal, Cinny ...) enter ${publicUrl} as homeserver\n` +
+      `  Everything is kept in ${data}; Ctrl-C stops the server`,
   )
-}
-
-function complain(message: string): void {
-  console.error(`hearth: ${message}`)
-  process.exit(2)
 }
