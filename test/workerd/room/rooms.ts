@@ -5,7 +5,7 @@ import { parseRoomId, type RoomId } from '#protocol/identifiers/room-id.ts'
 import { parseUserId, type UserId } from '#protocol/identifiers/user-id.ts'
 import type { JsonObject } from '#protocol/json/json.ts'
 import { type RoomVersion, rulesOf, type RoomVersionRules } from '#protocol/room-versions/rules.ts'
-import { runInDurableObject } from 'cloudflare:test'
+import { evictDurableObject, runInDurableObject } from 'cloudflare:test'
 import { env } from 'cloudflare:workers'
 import { nodeCrypto } from '../../../worker/node-crypto.ts'
 import { remote, type Remote } from '../../../worker/remote.ts'
@@ -37,11 +37,14 @@ export interface TestRoom {
   readonly roomId: RoomId
   readonly rpc: Remote<RoomDO>
   readonly stub: DurableObjectStub<RoomDO>
+  /** The object forgets what is not stored. */
+  readonly evict: () => Promise<void>
 }
 
 /** The object of a room ID, whether there is a room or not. */
 export function roomObject(roomId: RoomId): TestRoom {
-  return { roomId, rpc: remote(env.ROOM, roomId), stub: env.ROOM.get(env.ROOM.idFromName(roomId)) }
+  const stub = env.ROOM.get(env.ROOM.idFromName(roomId))
+  return { roomId, rpc: remote(env.ROOM, roomId), stub, evict: () => evictDurableObject(stub) }
 }
 
 let rooms = 0
