@@ -22,23 +22,22 @@ type Background = Pick<Call<string, 'none', undefined>, 'waitUntil'>
 /** Spec: client-server-api/#events-on-change-of-profile-information: "a `join` membership is sent to every room". */
 export async function propagateProfile(env: Env, userId: UserId, background: Background): Promise<void> {
   const rooms = await userSyncOf(env, userId).joinedRooms()
-  await inRooms(rooms, background, (roomId) => renewMembership(env, userId, roomId))
+  await firstOf(rooms, background, (some) => renewMemberships(env, userId, some))
 }
 
 /**
- * Writes the profile as it is now into one room. Two changes at once may overtake each other on their way, so whoever
- * finds afterwards that the profile is another writes that.
+ * Writes the profile as it is now into rooms. Two changes at once may overtake each other on their way, so whoever finds
+ * afterwards that the profile is another writes that.
  */
-async function renewMembership(env: Env, userId: UserId, roomId: RoomId): Promise<void> {
-  const change = { sender: userId, target: userId, membership: 'join' as const }
-  let profile: MemberProfile | undefined
+async function renewMemberships(env: Env, userId: UserId, rooms: readonly RoomId[]): Promise<void> {
+  const change = { sender: userId, target: userId, membership: 'join', action: 'profile' } as const
+  let written: MemberProfile | undefined
   for (;;) {
-    const now = await profileOf(env, userId)
-    if (profile !== undefined && sameProfile(profile, now)) return
-    profile = now
-    const renewed = await roomOf(env, roomId).setMembership({ ...change, profile })
-    // Left meanwhile, or muted by the room's rules: the profile stays as it was there.
-    if (!renewed.ok) return
+    const profile = await profileOf(env, userId)
+    if (written !== undefined && sameProfile(written, profile)) return
+    written = profile
+    // A room that the user has left meanwhile refuses, and one whose rules mute them: the profile stays there as it was.
+    await someAtOnce(rooms, (roomId) => roomOf(env, roomId).setMembership({ ...change, profile }))
   }
 }
 
@@ -52,19 +51,27 @@ export async function leaveEverything(env: Env, userId: UserId, background: Back
     ({ membership }) => membership === 'join' || membership === 'invite' || membership === 'knock',
   )
   const ids = rooms.map(({ roomId }) => roomId)
-  await inRooms(ids, background, async (roomId) => {
-    const left = await roomOf(env, roomId).setMembership({ sender: userId, target: userId, membership: 'leave' })
-    if (!left.ok) console.warn(`${userId} could not leave ${roomId}: ${left.reason}`)
-  })
+  const change = { sender: userId, target: userId, membership: 'leave' } as const
+  await firstOf(ids, background, (some) =>
+    someAtOnce(some, async (roomId) => {
+      const left = await roomOf(env, roomId).setMembership(change)
+      if (!left.ok) console.warn(`${userId} could not leave ${roomId}: ${left.reason}`)
+    }),
+  )
 }
 
-async function inRooms(rooms: readonly RoomId[], background: Background, work: (roomId: RoomId) => Promise<void>) {
-  await someAtOnce(rooms.slice(0, before), work)
-  if (rooms.length > before) background.waitUntil(someAtOnce(rooms.slice(before), work))
+/** Does the first of them now, the others behind the answer. */
+async function firstOf(
+  rooms: readonly RoomId[],
+  background: Background,
+  work: (some: readonly RoomId[]) => Promise<void>,
+): Promise<void> {
+  await work(rooms.slice(0, before))
+  if (rooms.length > before) background.waitUntil(work(rooms.slice(before)))
 }
 
 /** One room that fails does not keep the others from it. */
-async function someAtOnce(rooms: readonly RoomId[], work: (roomId: RoomId) => Promise<void>): Promise<void> {
+async function someAtOnce(rooms: readonly RoomId[], work: (roomId: RoomId) => Promise<unknown>): Promise<void> {
   const left = [...rooms]
   const worker = async () => {
     for (let roomId = left.shift(); roomId !== undefined; roomId = left.shift()) {

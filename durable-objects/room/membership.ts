@@ -23,8 +23,11 @@ export interface MembershipRequest {
   readonly sender: UserId
   readonly target: UserId
   readonly membership: Membership
-  /** Which endpoint asks: `leave` has several meanings. Absent: whatever the rules allow. */
-  readonly action?: 'kick' | 'ban' | 'unban'
+  /**
+   * Which endpoint asks: `leave` has several meanings, and a new profile is for those who are joined. Absent: whatever the
+   * rules allow.
+   */
+  readonly action?: 'kick' | 'ban' | 'unban' | 'profile'
   readonly reason?: string
   /** Of the target, where it is a local user who joins, knocks or is invited. */
   readonly profile?: { readonly displayname?: string; readonly avatar_url?: string }
@@ -56,10 +59,11 @@ export function setMembership(
   return transactor.turn(() => authorEvent(room, identity, draft))
 }
 
-/** "Kick" and "unban" both set `leave`: neither must do the work of the other. */
+/** "Kick" and "unban" both set `leave`: neither must do the work of the other. A new profile brings nobody back. */
 function checkAction(action: MembershipRequest['action'], membership: Membership | undefined): Failure | undefined {
   const isPresent = membership === 'join' || membership === 'invite' || membership === 'knock'
   if (action === 'kick' && !isPresent) return fail('event_not_allowed', 'That user is not in the room')
+  if (action === 'profile' && membership !== 'join') return fail('not_in_room')
   if (action === 'unban' && membership !== 'ban') return fail('event_not_allowed', 'That user is not banned')
   return undefined
 }
