@@ -5,6 +5,7 @@ import type { JsonObject } from '#protocol/json/json.ts'
 
 import type { Env } from '../../worker/env.ts'
 import { signedFetch } from '../../worker/federation-client/signed-fetch.ts'
+import { roomOf } from '../../worker/rooms.ts'
 import { settingsOf } from '../../worker/settings.ts'
 import type { Outgoing } from './outgoing.ts'
 
@@ -50,7 +51,7 @@ async function gatherPdus(
   for (const [roomId, { after }] of outgoing.rooms) {
     const limit = maxPdus - pdus.length
     if (limit === 0) break
-    const news = await env.ROOM.get(env.ROOM.idFromName(roomId)).pdusFor({ destination, after, limit })
+    const news = await roomOf(env, roomId).pdusFor({ destination, after, limit })
     pdus.push(...news.pdus)
     rooms.push({ roomId, upTo: news.upTo })
   }

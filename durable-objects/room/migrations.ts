@@ -104,4 +104,17 @@ export const migrations: readonly string[] = [
   -- Live events right before which others are missing: the timeline has a hole there, filled or not.
   CREATE TABLE timeline_gaps(pos INTEGER PRIMARY KEY);
   `,
+  `
+  -- Events of other servers that wait for what they build on, see staged.ts.
+  CREATE TABLE staged(
+    event_id TEXT PRIMARY KEY,
+    depth INTEGER NOT NULL,
+    json TEXT NOT NULL,
+    origin TEXT NOT NULL,            -- the server that sent it
+    tries INTEGER NOT NULL DEFAULT 0
+  ) WITHOUT ROWID;
+
+  -- Positions of events of other servers that we let into the room, and so have to pass on.
+  CREATE TABLE relayed(pos INTEGER PRIMARY KEY);
+  `,
 ]

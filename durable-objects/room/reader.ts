@@ -30,6 +30,13 @@ export interface Header {
 
 export type Membership = 'join' | 'invite' | 'knock' | 'leave' | 'ban'
 
+/** The auth rules let no other into a room. */
+export function parseMembership(value: unknown): Membership | undefined {
+  return value === 'join' || value === 'invite' || value === 'knock' || value === 'leave' || value === 'ban'
+    ? value
+    : undefined
+}
+
 /** One place of the current state. */
 export interface CurrentEntry {
   readonly nid: Nid
@@ -66,6 +73,7 @@ export class Reader {
   #header: Header | undefined
   #lastNid: Nid | undefined
   #localJoined: Set<UserId> | undefined
+  #joinedServers: Set<ServerName> | undefined
   #outside: Map<UserId, OutsideMembership> | undefined
   readonly #events = new Lru<Nid, StoredEvent>(cachedEventCharacters)
   readonly #nids = new Lru<EventId, Nid>(cachedStateEntries)
@@ -204,6 +212,20 @@ export class Reader {
     return this.#localJoined
   }
 
+  /** Servers with a joined member. */
+  joinedServers(): ReadonlySet<ServerName> {
+    this.#joinedServers ??= new Set(
+      this.sql
+        .exec<{ server: ServerName }>(
+          "SELECT DISTINCT substr(state_key, instr(state_key, ':') + 1) AS server FROM current_state " +
+            "WHERE type = 'm.room.member' AND membership = 'join'",
+        )
+        .toArray()
+        .map(({ server }) => server),
+    )
+    return this.#joinedServers
+  }
+
   /**
    * Whether this server takes part in the room, so that what it knows of it is the present: a local user is joined, or nobody
    * is at all, as in a room in the making or one that everybody left.
@@ -256,6 +278,7 @@ export class Reader {
 
   noteCurrent(type: string, stateKey: string, entry: CurrentEntry | undefined): void {
     this.#current.set(stateMapKey(type, stateKey), { entry })
+    if (type === 'm.room.member') this.#joinedServers = undefined
   }
 
   noteOutsideMembers(): void {
@@ -273,6 +296,7 @@ export class Reader {
     this.#header = undefined
     this.#lastNid = undefined
     this.#localJoined = undefined
+    this.#joinedServers = undefined
     this.#outside = undefined
     this.#events.clear()
     this.#nids.clear()

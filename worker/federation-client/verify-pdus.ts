@@ -5,6 +5,7 @@
  * Spec: server-server-api/#checks-performed-on-receipt-of-a-pdu. 1: valid event. 2: signatures, else dropped. 3: hashes, else
  * redacted. What comes out has not been authorised: that is the room's part.
  */
+import type { EventId } from '#protocol/identifiers/event-id.ts'
 import type { ServerName } from '#protocol/identifiers/server-name.ts'
 import { parsePdu } from '#protocol/events/event-format.ts'
 import type { Pdu } from '#protocol/events/pdu.ts'
@@ -21,7 +22,8 @@ import type { KeyRing, KeyWish } from './key-ring.ts'
 export type Verified =
   /** `redacted`: the content hash was wrong, and this is what the redaction leaves. */
   | { readonly ok: true; readonly pdu: Pdu; readonly redacted: boolean }
-  | { readonly ok: false; readonly message: string }
+  /** `eventId`: of an event whose format allowed to compute it. */
+  | { readonly ok: false; readonly eventId: EventId | undefined; readonly message: string }
 
 /** Judges each event alone; the answer has the order of the question. */
 export async function verifyPdus(
@@ -49,11 +51,13 @@ export async function verifyPdus(
   }
   const keys = await deps.keys.keysOf(wishes)
   return parsed.map((result) => {
-    if (!result.ok) return { ok: false, message: result.message }
+    if (!result.ok) return { ok: false, eventId: undefined, message: result.message }
     const unsigned = requiredSigners(rules, result.pdu).find(
       (server) => !hasSigned(rules, result.pdu, server, keys.get(server) ?? [], deps),
     )
-    if (unsigned !== undefined) return { ok: false, message: `no valid signature by ${unsigned}` }
+    if (unsigned !== undefined) {
+      return { ok: false, eventId: result.pdu.event_id, message: `no valid signature by ${unsigned}` }
+    }
     return withRightContent(rules, result.pdu, deps.crypto)
   })
 }
@@ -77,5 +81,7 @@ function withRightContent(rules: RoomVersionRules, pdu: Pdu, crypto: Crypto): Ve
   if (contentHashMatches(rules, pdu.json, crypto)) return { ok: true, pdu, redacted: false }
   const bare = redact(rules, pdu.json)
   const parsed = parsePdu(rules, bare, crypto)
-  return parsed.ok ? { ok: true, pdu: parsed.pdu, redacted: true } : { ok: false, message: parsed.message }
+  return parsed.ok
+    ? { ok: true, pdu: parsed.pdu, redacted: true }
+    : { ok: false, eventId: pdu.event_id, message: parsed.message }
 }

@@ -1,0 +1,106 @@
+/**
+ * What a room asks other servers for, and how much of the answer it believes: only events that pass the first three checks
+ * on receipt and are of this room.
+ *
+ * Spec: server-server-api/#backfilling-and-retrieving-missing-events, #retrieving-events, #authorization-rules. Each call
+ * asks one server; `undefined` means that it did not help.
+ */
+import type { Pdu } from '#protocol/events/pdu.ts'
+import { parseEventId, type EventId } from '#protocol/identifiers/event-id.ts'
+import type { RoomId } from '#protocol/identifiers/room-id.ts'
+import type { ServerName } from '#protocol/identifiers/server-name.ts'
+import { own, type JsonObject, type JsonValue } from '#protocol/json/json.ts'
+import type { RoomVersionRules } from '#protocol/room-versions/rules.ts'
+
+import type { Env } from '../../worker/env.ts'
+import { keyRing } from '../../worker/federation-client/key-ring.ts'
+import { signedFetch, type FederationRequest } from '../../worker/federation-client/signed-fetch.ts'
+import { verifyPdus } from '../../worker/federation-client/verify-pdus.ts'
+import { nodeCrypto } from '../../worker/node-crypto.ts'
+
+/** The room as its requests need it: known before anything is stored of it. */
+export interface RoomName {
+  readonly roomId: RoomId
+  readonly rules: RoomVersionRules
+}
+
+export class FederationRequests {
+  readonly #env: Env
+  readonly #roomId: RoomId
+  readonly #rules: RoomVersionRules
+
+  constructor(env: Env, { roomId, rules }: RoomName) {
+    this.#env = env
+    this.#roomId = roomId
+    this.#rules = rules
+  }
+
+  /** Spec: #post_matrixfederationv1get_missing_eventsroomid */
+  async missingEvents(
+    destination: ServerName,
+    body: { earliest_events: EventId[]; latest_events: EventId[]; limit: number; min_depth: number },
+  ): Promise<Pdu[] | undefined> {
+    const path = `/_matrix/federation/v1/get_missing_events/${encodeURIComponent(this.#roomId)}`
+    return this.#pdus({ destination, method: 'POST', path, body }, 'events')
+  }
+
+  /** Spec: #get_matrixfederationv1backfillroomid */
+  async backfill(destination: ServerName, from: readonly EventId[], limit: number): Promise<Pdu[] | undefined> {
+    const query = [...from.map((id) => `v=${encodeURIComponent(id)}`), `limit=${limit}`].join('&')
+    const path = `/_matrix/federation/v1/backfill/${encodeURIComponent(this.#roomId)}?${query}`
+    return this.#pdus({ destination, method: 'GET', path }, 'pdus')
+  }
+
+  /** Spec: #get_matrixfederationv1event_authroomideventid */
+  async eventAuth(destination: ServerName, eventId: EventId): Promise<Pdu[] | undefined> {
+    const path = `/_matrix/federation/v1/event_auth/${encodeURIComponent(this.#roomId)}/${encodeURIComponent(eventId)}`
+    return this.#pdus({ destination, method: 'GET', path }, 'auth_chain')
+  }
+
+  /** Spec: #get_matrixfederationv1eventeventid */
+  async event(destination: ServerName, eventId: EventId): Promise<Pdu | undefined> {
+    const path = `/_matrix/federation/v1/event/${encodeURIComponent(eventId)}`
+    const pdus = await this.#pdus({ destination, method: 'GET', path }, 'pdus')
+    return pdus?.find(({ event_id }) => event_id === eventId)
+  }
+
+  /** The state before an event. Spec: #get_matrixfederationv1state_idsroomid */
+  async stateIds(
+    destination: ServerName,
+    eventId: EventId,
+  ): Promise<{ readonly state: EventId[]; readonly authChain: EventId[] } | undefined> {
+    const query = `event_id=${encodeURIComponent(eventId)}`
+    const path = `/_matrix/federation/v1/state_ids/${encodeURIComponent(this.#roomId)}?${query}`
+    const answer = await signedFetch(this.#env, { destination, method: 'GET', path })
+    if (!answer.ok) return undefined
+    return { state: ids(own(answer.json, 'pdu_ids')), authChain: ids(own(answer.json, 'auth_chain_ids')) }
+  }
+
+  /** The events of the state before an event, and their auth chain. Spec: #get_matrixfederationv1stateroomid */
+  async state(destination: ServerName, eventId: EventId): Promise<Pdu[] | undefined> {
+    const query = `event_id=${encodeURIComponent(eventId)}`
+    const path = `/_matrix/federation/v1/state/${encodeURIComponent(this.#roomId)}?${query}`
+    return this.#pdus({ destination, method: 'GET', path, maxBytes: 64 * 1024 * 1024 }, 'pdus', 'auth_chain')
+  }
+
+  /** Of some events those that pass checks 1 to 3 and are of this room; each stands or falls alone. */
+  async verified(events: readonly unknown[]): Promise<Pdu[]> {
+    const deps = { keys: keyRing(this.#env), crypto: nodeCrypto, now: Date.now() }
+    const results = await verifyPdus(this.#rules, events, deps)
+    return results.flatMap((result) => (result.ok && result.pdu.room_id === this.#roomId ? [result.pdu] : []))
+  }
+
+  async #pdus(request: FederationRequest, ...fields: string[]): Promise<Pdu[] | undefined> {
+    const answer = await signedFetch(this.#env, request)
+    return answer.ok ? this.verified(fields.flatMap((field) => list(answer.json, field))) : undefined
+  }
+}
+
+function list(json: JsonObject, field: string): readonly JsonValue[] {
+  const value = own(json, field)
+  return Array.isArray(value) ? value : []
+}
+
+function ids(value: JsonValue | undefined): EventId[] {
+  return (Array.isArray(value) ? value : []).flatMap((id) => parseEventId(id) ?? [])
+}

@@ -1,0 +1,197 @@
+/**
+ * Goes for what staged events build on, until none waits: first the events in between, then the state behind the hole.
+ *
+ * Spec: server-server-api/#backfilling-and-retrieving-missing-events. After every answer of another server the room is read
+ * anew: it has moved meanwhile. One run is bounded; what it could not get is tried again by the room's alarm, with ever
+ * longer pauses, from all servers in the room, for as long as the event waits.
+ */
+import { authOrder } from '#protocol/events/auth-order.ts'
+import type { Pdu } from '#protocol/events/pdu.ts'
+import type { EventId } from '#protocol/identifiers/event-id.ts'
+import type { ServerName } from '#protocol/identifiers/server-name.ts'
+import { serverNameOf, type UserId } from '#protocol/identifiers/user-id.ts'
+
+import { afterEvent, groupOf } from './explicit-state.ts'
+import { FederationRequests } from './federation-requests.ts'
+import type { Env } from '../../worker/env.ts'
+import { mergeState } from './merge-state.ts'
+import { missingPrevEvents, receiveOutlier, receivePdu } from './receive-pdu.ts'
+import type { Room } from './room.ts'
+import { isStaged, noteTry, stage, type Staged, stagedEvents, unstage } from './staged.ts'
+import type { GroupId } from './stored-event.ts'
+
+/** Requests to other servers in one run. */
+const maxRequests = 200
+/** Events asked for at once; servers give at most about this many. */
+const perRequest = 20
+/** Rounds of get_missing_events before a hole is taken as a hole. */
+const maxRounds = 30
+/** Beyond this many unknown events the whole state is asked for. */
+const manyUnknown = 30
+/** Servers asked for the same thing. */
+const maxServers = 4
+
+export interface FetchDeps {
+  readonly env: Env
+  /** Called in the turn that stored events. */
+  readonly stored: (changedMembers: readonly UserId[]) => void
+}
+
+/** One run. True when no event waits any more. */
+export async function fetchMissing(room: Room, deps: FetchDeps): Promise<boolean> {
+  const requests = new FederationRequests(deps.env, room.reader.header())
+  const budget = { left: maxRequests, rounds: maxRounds }
+  const failed = new Set<EventId>()
+  for (;;) {
+    receiveStaged(room, deps)
+    const next = stagedEvents(room).find(({ pdu }) => !failed.has(pdu.event_id))
+    if (!next || budget.left <= 0) return stagedEvents(room).length === 0
+    const helped = await goFor({ room, requests, budget, stored: deps.stored }, next)
+    if (!helped) {
+      failed.add(next.pdu.event_id)
+      noteTry(room, next.pdu.event_id)
+    }
+  }
+}
+
+/** Receives every staged event that has all it needs, again and again while that lets others in. */
+export function receiveStaged(room: Room, deps: Pick<FetchDeps, 'stored'>): void {
+  const { transactor } = room
+  for (let progress = true; progress;) {
+    progress = false
+    for (const { pdu } of stagedEvents(room)) {
+      const received = transactor.turn(() => {
+        const result = receivePdu(room, pdu)
+        if (result.kind !== 'waiting') unstage(room, pdu.event_id)
+        if (result.kind === 'stored') deps.stored(result.changedMembers)
+        return { ok: true, result }
+      }).result
+      if (received.kind !== 'waiting') progress = true
+    }
+  }
+}
+
+interface Errand {
+  readonly room: Room
+  readonly requests: FederationRequests
+  readonly budget: { left: number; rounds: number }
+  readonly stored: FetchDeps['stored']
+}
+
+/** Gets something that brings one staged event nearer. False when nobody could help. */
+async function goFor(errand: Errand, staged: Staged): Promise<boolean> {
+  for (const server of serversToAsk(errand.room, staged)) {
+    if (await askOne(errand, staged, server)) return true
+  }
+  return false
+}
+
+async function askOne(errand: Errand, { pdu }: Staged, server: ServerName): Promise<boolean> {
+  const { room, requests, budget } = errand
+  const { reader } = room
+  const unknownAuth = pdu.auth_events.filter((id) => reader.nidOf(id) === undefined)
+  if (unknownAuth.length > 0) {
+    budget.left--
+    const chain = await requests.eventAuth(server, pdu.event_id)
+    if (chain) storeOutliers(room, chain)
+    if (pdu.auth_events.some((id) => reader.nidOf(id) === undefined)) return false
+    if (missingPrevEvents(room, pdu).length === 0) return true
+  }
+  if (budget.rounds > 0 && (await fillGap(errand, pdu, server))) return true
+  return skipHole(errand, pdu, server)
+}
+
+/** Asks for the events between what we have and this one. True when some came that we had not. */
+async function fillGap({ room, requests, budget }: Errand, pdu: Pdu, server: ServerName): Promise<boolean> {
+  const { reader } = room
+  const ends = reader.events(reader.header().extremities)
+  budget.left--
+  budget.rounds--
+  const events = await requests.missingEvents(server, {
+    earliest_events: ends.map(({ event_id }) => event_id),
+    latest_events: [pdu.event_id],
+    limit: perRequest,
+    min_depth: Math.max(0, Math.min(...ends.map(({ depth }) => depth)) - 1),
+  })
+  const wanted = new Set<EventId>(pdu.prev_events)
+  const news = (events ?? []).filter(
+    ({ event_id }) => reader.eventById(event_id)?.stateBefore === undefined && !isStaged(room, event_id),
+  )
+  // Only what leads back from this event: a server that sends other things does not get us to store them.
+  let found = 0
+  for (const event of news.sort((a, b) => b.depth - a.depth)) {
+    if (!wanted.has(event.event_id) || !stage(room, event, server)) continue
+    event.prev_events.forEach((id) => wanted.add(id))
+    found++
+  }
+  return found > 0
+}
+
+/** Takes the state before each missing prev event from the server, and receives the event on top of it. */
+async function skipHole({ room, requests, budget, stored }: Errand, pdu: Pdu, server: ServerName): Promise<boolean> {
+  const { reader } = room
+  const states = new Map<EventId, readonly EventId[]>()
+  for (const prev of missingPrevEvents(room, pdu)) {
+    budget.left -= 2
+    const ids = await requests.stateIds(server, prev)
+    if (!ids) return false
+    const unknown = [...new Set([prev, ...ids.state, ...ids.authChain])].filter((id) => reader.nidOf(id) === undefined)
+    const fetched = await fetchEvents(requests, server, prev, unknown, budget)
+    storeOutliers(room, fetched)
+    // Without every event of the state, the state is a guess.
+    if (ids.state.some((id) => reader.nidOf(id) === undefined)) return false
+    states.set(prev, ids.state)
+  }
+  return room.transactor.turn(() => {
+    const missing = missingPrevEvents(room, pdu)
+    if (missing.some((id) => !states.has(id))) return { ok: false } as const
+    const known = pdu.prev_events.map((id) => reader.eventById(id)?.stateAfter).filter((group) => group !== undefined)
+    const told: GroupId[] = missing.map((id) =>
+      afterEvent(room, groupOf(room, states.get(id) ?? []), reader.eventById(id)),
+    )
+    const result = receivePdu(room, pdu, mergeState(room, [...known, ...told]))
+    if (result.kind === 'waiting') return { ok: false } as const
+    if (result.kind === 'stored') stored(result.changedMembers)
+    unstage(room, pdu.event_id)
+    return { ok: true } as const
+  }).ok
+}
+
+async function fetchEvents(
+  requests: FederationRequests,
+  server: ServerName,
+  prev: EventId,
+  unknown: readonly EventId[],
+  budget: Errand['budget'],
+): Promise<Pdu[]> {
+  if (unknown.length > manyUnknown) {
+    budget.left--
+    const state = (await requests.state(server, prev)) ?? []
+    const event = await requests.event(server, prev)
+    return event ? [...state, event] : state
+  }
+  const events: Pdu[] = []
+  for (const id of unknown) {
+    budget.left--
+    const event = await requests.event(server, id)
+    if (event) events.push(event)
+  }
+  return events
+}
+
+/** Stores events of a state or auth chain, auth events first; those whose auth events do not come are left out. */
+export function storeOutliers(room: Room, pdus: readonly Pdu[]): void {
+  room.transactor.turn(() => {
+    for (const pdu of authOrder(pdus)) receiveOutlier(room, pdu)
+    return { ok: true }
+  })
+}
+
+/** Who sent the event, its sender's server, and others in the room; another order at each try. */
+function serversToAsk(room: Room, { pdu, origin, tries }: Staged): ServerName[] {
+  const others = new Set([origin, serverNameOf(pdu.sender), ...room.reader.joinedServers()])
+  others.delete(room.serverName)
+  const servers = [...others]
+  const start = tries === 0 ? 0 : (tries * maxServers) % servers.length
+  return [...servers.slice(start), ...servers.slice(0, start)].slice(0, maxServers)
+}

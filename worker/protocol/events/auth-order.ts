@@ -1,0 +1,38 @@
+/** Events in an order in which each comes after its auth events: the only order in which they can be judged. */
+import type { EventId } from '#protocol/identifiers/event-id.ts'
+
+import type { Pdu } from './pdu.ts'
+
+type Node = Pick<Pdu, 'event_id' | 'auth_events'>
+
+/**
+ * Auth events first, as far as they are among the events given; every event once. Takes time linear in events and edges.
+ * Events that are their own ancestors, which no honest server makes, are left out, and so is what builds on them.
+ */
+export function authOrder<T extends Node>(events: readonly T[]): T[] {
+  const byId = new Map(events.map((event) => [event.event_id, event]))
+  const waitingFor = new Map<EventId, number>()
+  const citedBy = new Map<EventId, T[]>()
+  const ready: T[] = []
+  for (const event of byId.values()) {
+    const cited = [...new Set(event.auth_events)].filter((id) => byId.has(id))
+    waitingFor.set(event.event_id, cited.length)
+    if (cited.length === 0) ready.push(event)
+    for (const id of cited) {
+      // The create event is cited by everything: its list grows in place.
+      const citing = citedBy.get(id)
+      if (citing) citing.push(event)
+      else citedBy.set(id, [event])
+    }
+  }
+  const ordered: T[] = []
+  for (let next = ready.pop(); next; next = ready.pop()) {
+    ordered.push(next)
+    for (const event of citedBy.get(next.event_id) ?? []) {
+      const left = (waitingFor.get(event.event_id) ?? 0) - 1
+      waitingFor.set(event.event_id, left)
+      if (left === 0) ready.push(event)
+    }
+  }
+  return ordered
+}

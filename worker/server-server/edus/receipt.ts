@@ -1,0 +1,55 @@
+/** Spec: server-server-api/#receipts. */
+import { parseEventId } from '#protocol/identifiers/event-id.ts'
+import { parseRoomId } from '#protocol/identifiers/room-id.ts'
+import { parseUserId, serverNameOf, type UserId } from '#protocol/identifiers/user-id.ts'
+import type { ServerName } from '#protocol/identifiers/server-name.ts'
+import { isObject, own, type JsonObject, type JsonValue } from '#protocol/json/json.ts'
+
+import { roomOf } from '../../rooms.ts'
+import type { EduHandler } from './receive-edus.ts'
+
+/** Rooms and users of one EDU that are looked at. */
+const maxRooms = 50
+const maxUsers = 200
+
+export interface RemoteReceipt {
+  readonly user: UserId
+  readonly eventIds: readonly string[]
+  readonly threadId: string | undefined
+  readonly ts: number
+}
+
+export const receiveReceipts: EduHandler = async (env, origin, content) => {
+  for (const [room, byType] of Object.entries(content).slice(0, maxRooms)) {
+    const roomId = parseRoomId(room)
+    // Private receipts never leave their server; other types are not specified.
+    const users = isObject(byType) ? own(byType, 'm.read') : undefined
+    if (!roomId || !isObject(users)) continue
+    const receipts = receiptsOf(origin, users)
+    if (receipts.length > 0) await roomOf(env, roomId).remoteReceipts({ origin, receipts })
+  }
+}
+
+/** A server speaks for its own users only. */
+function receiptsOf(origin: ServerName, users: JsonObject): RemoteReceipt[] {
+  return Object.entries(users)
+    .slice(0, maxUsers)
+    .flatMap(([name, receipt]) => {
+      const user = parseUserId(name)
+      if (!user || serverNameOf(user) !== origin || !isObject(receipt)) return []
+      const list = own(receipt, 'event_ids')
+      const eventIds = (Array.isArray(list) ? list : []).flatMap((id: JsonValue) => parseEventId(id) ?? [])
+      const data = own(receipt, 'data')
+      const ts = isObject(data) ? own(data, 'ts') : undefined
+      const thread = isObject(data) ? own(data, 'thread_id') : undefined
+      if (eventIds.length === 0) return []
+      return [
+        {
+          user,
+          eventIds,
+          threadId: typeof thread === 'string' ? thread : undefined,
+          ts: typeof ts === 'number' && Number.isSafeInteger(ts) ? ts : Date.now(),
+        },
+      ]
+    })
+}

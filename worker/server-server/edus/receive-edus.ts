@@ -1,0 +1,28 @@
+/**
+ * EDUs of a transaction: each goes to the file of its type, which checks that its origin may say that.
+ *
+ * Spec: server-server-api/#edus. A malformed, foreign or unknown EDU is dropped alone. Presence is not kept by this server
+ * and is dropped before anything is asked.
+ */
+import type { ServerName } from '#protocol/identifiers/server-name.ts'
+import { isObject, own, type JsonObject } from '#protocol/json/json.ts'
+
+import type { Env } from '../../env.ts'
+import { receiveReceipts } from './receipt.ts'
+import { receiveTyping } from './typing.ts'
+
+export type EduHandler = (env: Env, origin: ServerName, content: JsonObject) => Promise<void>
+
+const handlers: ReadonlyMap<string, EduHandler> = new Map([
+  ['m.typing', receiveTyping],
+  ['m.receipt', receiveReceipts],
+])
+
+export async function receiveEdus(env: Env, origin: ServerName, edus: readonly unknown[]): Promise<void> {
+  for (const edu of edus) {
+    const type = isObject(edu) ? own(edu, 'edu_type') : undefined
+    const content = isObject(edu) ? own(edu, 'content') : undefined
+    const handler = typeof type === 'string' ? handlers.get(type) : undefined
+    if (handler && isObject(content)) await handler(env, origin, content)
+  }
+}
