@@ -17,7 +17,7 @@ import type { JsonObject } from '#protocol/json/json.ts'
 import type { ServerIdentity } from '../../worker/server-identity.ts'
 import { append, stateAfterAll } from './append.ts'
 import { type Room, stateLookup } from './room.ts'
-import { outcomes } from './stored-event.ts'
+import { outcomes, type StoredEvent } from './stored-event.ts'
 import type { Transaction } from './transactor.ts'
 
 /** An event somebody here wants to send. */
@@ -90,4 +90,14 @@ const reasonOf = {
 function refusal({ reader }: Room, draft: Draft, message: string): Failure {
   const isOutside = draft.type !== 'm.room.member' && reader.membership(draft.sender) !== 'join'
   return isOutside ? fail('not_in_room') : fail('event_not_allowed', message)
+}
+
+/** A request without a device has the transactions of no device. */
+export function transactionOf(request: { deviceId?: string; txnId?: string }): Transaction | undefined {
+  return request.txnId === undefined ? undefined : { device: request.deviceId ?? '', id: request.txnId }
+}
+
+/** The request had been carried out before, by this event. */
+export function unchanged(event: StoredEvent): Outcome<Written> {
+  return { ok: true, event_id: event.event_id, sender: event.sender, isNew: false, changedMembers: [] }
 }

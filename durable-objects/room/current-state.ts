@@ -3,7 +3,7 @@ import { splitStateMapKey } from '#protocol/events/state-map.ts'
 import { membershipOf } from '#protocol/events/fields.ts'
 import { parseUserId, type UserId } from '#protocol/identifiers/user-id.ts'
 
-import type { CurrentEntry, Membership } from './reader.ts'
+import { type CurrentEntry, parseMembership } from './reader.ts'
 import type { Room } from './room.ts'
 import type { GroupId, Nid, StoredEvent } from './stored-event.ts'
 
@@ -41,7 +41,7 @@ function changes(
 function setPlace(room: Room, type: string, stateKey: string, nid: Nid | undefined): UserId | undefined {
   const { reader, transactor } = room
   const entry: CurrentEntry | undefined =
-    nid === undefined ? undefined : { nid, membership: membership(membershipOf(reader.eventOf(nid).pdu)) }
+    nid === undefined ? undefined : { nid, membership: parseMembership(membershipOf(reader.eventOf(nid).pdu)) }
   transactor.setCurrent(type, stateKey, entry)
   const user = type === 'm.room.member' && reader.isLocal(stateKey) ? parseUserId(stateKey) : undefined
   if (user === undefined) return undefined
@@ -50,11 +50,4 @@ function setPlace(room: Room, type: string, stateKey: string, nid: Nid | undefin
   // "If a user … re-joins or is invited, the room is remembered again."
   if (entry?.membership !== 'leave' && entry?.membership !== 'ban') transactor.rememberRoom(user)
   return user
-}
-
-/** The auth rules let no other membership in. */
-function membership(value: string | undefined): Membership | undefined {
-  return value === 'join' || value === 'invite' || value === 'knock' || value === 'leave' || value === 'ban'
-    ? value
-    : undefined
 }

@@ -11,12 +11,11 @@ import type { UserId } from '#protocol/identifiers/user-id.ts'
 import type { JsonObject } from '#protocol/json/json.ts'
 
 import type { ServerIdentity } from '../../worker/server-identity.ts'
-import { authorEvent, type Written } from './author-event.ts'
+import { authorEvent, unchanged, type Written } from './author-event.ts'
 import type { Membership } from './reader.ts'
 import { authoriserOf, restrictionOf } from './restricted-join.ts'
 import type { Room } from './room.ts'
 import { sameJson } from './same-json.ts'
-import { unchanged } from './send-event.ts'
 import type { StoredEvent } from './stored-event.ts'
 
 export interface MembershipRequest {

@@ -105,7 +105,7 @@ export const migrations: readonly string[] = [
   CREATE TABLE timeline_gaps(pos INTEGER PRIMARY KEY);
   `,
   `
-  -- Events of other servers that wait for what they build on, see staged.ts.
+  -- Events of other servers that wait for what they build on, see federation/staged.ts.
   CREATE TABLE staged(
     event_id TEXT PRIMARY KEY,
     depth INTEGER NOT NULL,

@@ -13,9 +13,8 @@ import type { JsonObject } from '#protocol/json/json.ts'
 import { powerLevelsOf } from '#protocol/power-levels.ts'
 
 import type { ServerIdentity } from '../../worker/server-identity.ts'
-import { authorEvent, type Written } from './author-event.ts'
+import { authorEvent, transactionOf, unchanged, type Written } from './author-event.ts'
 import { currentStateLookup, type Room } from './room.ts'
-import { transactionOf, unchanged } from './send-event.ts'
 import type { StoredEvent } from './stored-event.ts'
 
 export interface RedactRequest {

@@ -8,10 +8,13 @@
 import type { Outcome } from '#protocol/errors.ts'
 import type { EventId } from '#protocol/identifiers/event-id.ts'
 import type { RoomId } from '#protocol/identifiers/room-id.ts'
+import type { ServerName } from '#protocol/identifiers/server-name.ts'
 import type { UserId } from '#protocol/identifiers/user-id.ts'
+import type { JsonObject } from '#protocol/json/json.ts'
 import { DurableObject } from 'cloudflare:workers'
 
 import type { Env } from '../../worker/env.ts'
+import { federationSender } from '../../worker/federation-client/sender.ts'
 import { nodeCrypto } from '../../worker/node-crypto.ts'
 import { serverIdentity } from '../../worker/server-identity.ts'
 import { settingsOf } from '../../worker/settings.ts'
@@ -21,6 +24,9 @@ import { createRoom, type CreateRequest } from './create-room.ts'
 import { forgetRoom, joinRequirements, type MembershipRequest, setMembership } from './membership.ts'
 import { type Change, Notifier } from './notify.ts'
 import { redactEvent, type RedactRequest } from './redact.ts'
+import { MissingFetcher } from './federation/missing-fetcher.ts'
+import { NewsForServers, pdusFor } from './federation/news-for-servers.ts'
+import { type InboundPdus, type PduResults, receivePdus } from './federation/receive-pdus.ts'
 import { openRoom, type Room } from './room.ts'
 import { sendEvent, type SendRequest } from './send-event.ts'
 
@@ -28,8 +34,10 @@ type Sent = Outcome<{ event_id: EventId }>
 
 export class RoomDO extends DurableObject<Env> {
   readonly #room: Room
-  readonly #alarms: AlarmScheduler<'settle'>
+  readonly #alarms: AlarmScheduler<'settle' | 'fetch'>
   readonly #notifier: Notifier
+  readonly #servers: NewsForServers
+  readonly #missing: MissingFetcher
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env)
@@ -41,11 +49,21 @@ export class RoomDO extends DurableObject<Env> {
       async (user, news) => env.USER_SYNC.get(env.USER_SYNC.idFromName(user)).roomChanged(news),
       () => 0,
     )
+    this.#servers = new NewsForServers(this.#room, (news) => federationSender(env).roomHasNews(news))
+    const stored = (changedMembers: readonly UserId[]) => void this.#tell({ changedMembers })
+    this.#missing = new MissingFetcher(this.#room, this.#alarms, { env, stored })
   }
 
   override async alarm(): Promise<void> {
     if (!this.#room.reader.isKnown()) return
-    await this.#alarms.run(Date.now(), { settle: () => this.#notifier.settle(Date.now()) })
+    await this.#alarms.run(Date.now(), {
+      // Servers first: settling notes that everybody was told.
+      settle: async () => {
+        await this.#servers.changed()
+        await this.#notifier.settle(Date.now())
+      },
+      fetch: () => this.#missing.start(Date.now()),
+    })
   }
 
   // —— Making the room and changing it ——
@@ -94,7 +112,30 @@ export class RoomDO extends DurableObject<Env> {
   }
 
   #tell(change: Change): Promise<void> {
+    // Told or not, the settle alarm looks after it.
+    this.ctx.waitUntil(
+      this.#servers.changed().catch((error: unknown) => console.error('the sender was not told', error)),
+    )
     return this.#notifier.changed(change, Date.now())
+  }
+
+  // —— Federation ——
+
+  /** Takes events of another server whose format, signatures and hashes were checked; says of each what came of it. */
+  async receivePdus(inbound: InboundPdus): Promise<Outcome<{ results: PduResults }>> {
+    const received = receivePdus(this.#room, inbound, (changedMembers) => void this.#tell({ changedMembers }))
+    if (!received.ok) return received
+    if (received.isWaiting) this.ctx.waitUntil(this.#missing.start(Date.now()))
+    return { ok: true, results: received.results }
+  }
+
+  /** Our events for one server after a position: what the federation sender sends. */
+  async pdusFor(wanted: {
+    destination: ServerName
+    after: number
+    limit: number
+  }): Promise<{ pdus: JsonObject[]; upTo: number }> {
+    return pdusFor(this.#room, wanted)
   }
 
   // —— Reading it ——

@@ -5,15 +5,15 @@
  * whichever endpoint they come from.
  */
 import { fail, type Outcome } from '#protocol/errors.ts'
-import type { UserId } from '#protocol/identifiers/user-id.ts'
-import type { JsonObject } from '#protocol/json/json.ts'
+import { parseUserId, type UserId } from '#protocol/identifiers/user-id.ts'
+import { type JsonObject, own } from '#protocol/json/json.ts'
 
 import type { ServerIdentity } from '../../worker/server-identity.ts'
-import { authorEvent, type Written } from './author-event.ts'
+import { authorEvent, transactionOf, unchanged, type Written } from './author-event.ts'
+import { setMembership } from './membership.ts'
+import { parseMembership } from './reader.ts'
 import type { Room } from './room.ts'
 import { sameJson } from './same-json.ts'
-import type { StoredEvent } from './stored-event.ts'
-import type { Transaction } from './transactor.ts'
 
 export interface SendRequest {
   readonly sender: UserId
@@ -34,6 +34,7 @@ export function sendEvent(room: Room, identity: ServerIdentity, request: SendReq
   const { sender, type, stateKey, content, originServerTs = now } = request
   // The rules say so too; but a second create event has no business to be built and signed at all.
   if (type === 'm.room.create') return fail('event_not_allowed', 'A room is created once')
+  if (type === 'm.room.member' && stateKey !== undefined) return sendMember(room, identity, request, stateKey, now)
   const txn = transactionOf(request)
   const sent = txn && reader.transaction(sender, txn.device, txn.id).find((event) => event.type === type)
   if (sent) return unchanged(sent)
@@ -44,12 +45,17 @@ export function sendEvent(room: Room, identity: ServerIdentity, request: SendReq
   return transactor.turn(() => authorEvent(room, identity, { sender, type, stateKey, content, originServerTs, txn }))
 }
 
-/** A request without a device has the transactions of no device. */
-export function transactionOf(request: { deviceId?: string; txnId?: string }): Transaction | undefined {
-  return request.txnId === undefined ? undefined : { device: request.deviceId ?? '', id: request.txnId }
-}
-
-/** The request had been carried out before, by this event. */
-export function unchanged(event: StoredEvent): Outcome<Written> {
-  return { ok: true, event_id: event.event_id, sender: event.sender, isNew: false, changedMembers: [] }
+/** A membership that is set like any other state: by the same way as through the endpoints of their own. */
+function sendMember(
+  room: Room,
+  identity: ServerIdentity,
+  { sender, content }: SendRequest,
+  stateKey: string,
+  now: number,
+): Outcome<Written> {
+  const target = parseUserId(stateKey)
+  const membership = parseMembership(own(content, 'membership'))
+  if (target === undefined) return fail('event_not_allowed', 'The state key of a member is a user ID')
+  if (membership === undefined) return fail('event_not_allowed', 'That is no membership')
+  return setMembership(room, identity, { sender, target, membership, content }, now)
 }

@@ -42,6 +42,16 @@ export interface Transaction {
   readonly id: string
 }
 
+export interface StoredReceipt {
+  readonly user: UserId
+  readonly type: string
+  /** Empty for a receipt of the whole room. */
+  readonly threadId: string
+  readonly eventId: EventId
+  readonly ts: number
+  readonly pos: number
+}
+
 const insertEvent =
   'INSERT INTO events(nid, event_id, type, state_key, sender, depth, origin_server_ts, pos, outcome, state_before, ' +
   'state_after, auth, redacted_by, reject_reason, txn_device, txn_id, json) ' +
@@ -214,6 +224,12 @@ export class Transactor {
 
   rememberRoom(user: UserId): void {
     this.#sql.exec('DELETE FROM forgotten WHERE user_id = ?', user)
+  }
+
+  setReceipt({ user, type, threadId, eventId, ts, pos }: StoredReceipt): void {
+    const query =
+      'INSERT OR REPLACE INTO receipts(user_id, receipt_type, thread_id, event_id, ts, pos) VALUES (?, ?, ?, ?, ?, ?)'
+    this.#sql.exec(query, user, type, threadId, eventId, ts, pos)
   }
 
   addQuiet(users: readonly UserId[]): void {

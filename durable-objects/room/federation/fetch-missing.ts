@@ -13,12 +13,12 @@ import { serverNameOf, type UserId } from '#protocol/identifiers/user-id.ts'
 
 import { afterEvent, groupOf } from './explicit-state.ts'
 import { FederationRequests } from './federation-requests.ts'
-import type { Env } from '../../worker/env.ts'
-import { mergeState } from './merge-state.ts'
+import type { Env } from '../../../worker/env.ts'
+import { mergeState } from '../merge-state.ts'
 import { missingPrevEvents, receiveOutlier, receivePdu } from './receive-pdu.ts'
-import type { Room } from './room.ts'
+import type { Room } from '../room.ts'
 import { isStaged, noteTry, stage, type Staged, stagedEvents, unstage } from './staged.ts'
-import type { GroupId } from './stored-event.ts'
+import type { GroupId } from '../stored-event.ts'
 
 /** Requests to other servers in one run. */
 const maxRequests = 200

@@ -6,8 +6,8 @@
 import type { ServerName } from '#protocol/identifiers/server-name.ts'
 import { isServerAllowed, parseServerAcl, type ServerAcl } from '#protocol/server-acl.ts'
 
-import type { Room } from './room.ts'
-import type { Nid } from './stored-event.ts'
+import type { Room } from '../room.ts'
+import type { Nid } from '../stored-event.ts'
 
 /** Parsed lists by their event: a list is read for every request of every server. */
 const parsed = new WeakMap<Room, { readonly nid: Nid; readonly acl: ServerAcl }>()

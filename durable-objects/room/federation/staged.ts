@@ -7,7 +7,7 @@ import type { Pdu } from '#protocol/events/pdu.ts'
 import type { EventId } from '#protocol/identifiers/event-id.ts'
 import type { ServerName } from '#protocol/identifiers/server-name.ts'
 
-import type { Room } from './room.ts'
+import type { Room } from '../room.ts'
 
 export interface Staged {
   readonly pdu: Pdu

@@ -12,11 +12,11 @@ import type { ServerName } from '#protocol/identifiers/server-name.ts'
 import { own, type JsonObject, type JsonValue } from '#protocol/json/json.ts'
 import type { RoomVersionRules } from '#protocol/room-versions/rules.ts'
 
-import type { Env } from '../../worker/env.ts'
-import { keyRing } from '../../worker/federation-client/key-ring.ts'
-import { signedFetch, type FederationRequest } from '../../worker/federation-client/signed-fetch.ts'
-import { verifyPdus } from '../../worker/federation-client/verify-pdus.ts'
-import { nodeCrypto } from '../../worker/node-crypto.ts'
+import type { Env } from '../../../worker/env.ts'
+import { keyRing } from '../../../worker/federation-client/key-ring.ts'
+import { signedFetch, type FederationRequest } from '../../../worker/federation-client/signed-fetch.ts'
+import { verifyPdus } from '../../../worker/federation-client/verify-pdus.ts'
+import { nodeCrypto } from '../../../worker/node-crypto.ts'
 
 /** The room as its requests need it: known before anything is stored of it. */
 export interface RoomName {

@@ -13,7 +13,7 @@ import type { JsonObject } from '#protocol/json/json.ts'
 
 import { receiveStaged } from './fetch-missing.ts'
 import { receivePdu } from './receive-pdu.ts'
-import type { Room } from './room.ts'
+import type { Room } from '../room.ts'
 import { isServerAllowedIn } from './server-access.ts'
 import { stage } from './staged.ts'
 

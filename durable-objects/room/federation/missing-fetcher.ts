@@ -1,7 +1,7 @@
 /** Runs `fetchMissing` when events wait: at once, one run at a time, and again by alarm until none waits. */
-import type { AlarmScheduler } from '../shared/alarm-scheduler.ts'
+import type { AlarmScheduler } from '../../shared/alarm-scheduler.ts'
 import { fetchMissing, type FetchDeps } from './fetch-missing.ts'
-import type { Room } from './room.ts'
+import type { Room } from '../room.ts'
 
 const firstPause = 5_000
 const longestPause = 3_600_000

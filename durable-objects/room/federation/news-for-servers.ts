@@ -10,8 +10,8 @@ import type { RoomId } from '#protocol/identifiers/room-id.ts'
 import { parseServerName, type ServerName } from '#protocol/identifiers/server-name.ts'
 import type { JsonObject } from '#protocol/json/json.ts'
 
-import type { Room } from './room.ts'
-import type { Nid } from './stored-event.ts'
+import type { Room } from '../room.ts'
+import type { Nid } from '../stored-event.ts'
 
 export interface ServerNews {
   readonly roomId: RoomId

@@ -17,9 +17,9 @@ import type { EventId } from '#protocol/identifiers/event-id.ts'
 import { createEventIdOf } from '#protocol/identifiers/room-id.ts'
 import type { UserId } from '#protocol/identifiers/user-id.ts'
 
-import { append, stateAfterAll } from './append.ts'
-import { currentStateLookup, type Room, stateLookup } from './room.ts'
-import { type GroupId, outcomes, type StoredEvent } from './stored-event.ts'
+import { append, stateAfterAll } from '../append.ts'
+import { currentStateLookup, type Room, stateLookup } from '../room.ts'
+import { type GroupId, outcomes, type StoredEvent } from '../stored-event.ts'
 
 export type Received =
   /** Stored before, in its place in the DAG. */

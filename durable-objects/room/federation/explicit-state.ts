@@ -2,8 +2,8 @@
 import { stateMapKey, type StateMapKey } from '#protocol/events/state-map.ts'
 import type { EventId } from '#protocol/identifiers/event-id.ts'
 
-import type { Room } from './room.ts'
-import { type GroupId, type Nid, outcomes, type StoredEvent } from './stored-event.ts'
+import type { Room } from '../room.ts'
+import { type GroupId, type Nid, outcomes, type StoredEvent } from '../stored-event.ts'
 
 /**
  * The group that holds these state events. Rejected ones never enter state, whoever says so; neither does what is no state
