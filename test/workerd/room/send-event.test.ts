@@ -202,7 +202,7 @@ describe('what an event costs', () => {
       work(opened, storage)
       const exec = vi.spyOn(opened.reader.sql, 'exec')
       work(opened, storage)
-      const cursors = exec.mock.results.map(({ value }: { value: { rowsWritten: number } }) => value.rowsWritten)
+      const cursors = exec.mock.results.map((result) => (result.type === 'return' ? result.value.rowsWritten : NaN))
       exec.mockRestore()
       return cursors.reduce((sum, count) => sum + count, 0)
     })

@@ -1,6 +1,6 @@
 /** State groups against what they stand for, plain maps: random histories with forks and merges. */
 import { stateMapKey, type StateMapKey } from '#protocol/events/state-map.ts'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { migrations } from '../../../durable-objects/room/migrations.ts'
 import { StateGroups } from '../../../durable-objects/room/state-groups.ts'

@@ -13,7 +13,7 @@ interface Kitchen {
   readonly storage: DurableObjectStorage
   readonly alarms: AlarmScheduler<Name>
   readonly rung: Name[]
-  ring(now: number): Promise<void>
+  readonly ring: (now: number) => Promise<void>
 }
 
 function kitchen(name: string, work: (kitchen: Kitchen) => Promise<void>): Promise<void> {
