@@ -5,6 +5,7 @@
  */
 import accounts from './0000_accounts.sql'
 import remoteServerKeys from './0001_remote_server_keys.sql'
+import roomDirectory from './0002_room_directory.sql'
 
 export interface Migration {
   readonly name: string
@@ -15,4 +16,5 @@ export interface Migration {
 export const migrations: readonly Migration[] = [
   { name: '0000_accounts', sql: accounts },
   { name: '0001_remote_server_keys', sql: remoteServerKeys },
+  { name: '0002_room_directory', sql: roomDirectory },
 ]

@@ -4,6 +4,9 @@
  * A change here needs a migration: `npx drizzle-kit generate --name what_it_does`, then its line in d1-migrations/index.ts.
  * Times are milliseconds since 1970. Secrets never stand here in clear: tokens as SHA-256, passwords as hashes.
  */
+import type { EventId } from '#protocol/identifiers/event-id.ts'
+import type { RoomAlias } from '#protocol/identifiers/room-alias.ts'
+import type { RoomId } from '#protocol/identifiers/room-id.ts'
 import type { ServerName } from '#protocol/identifiers/server-name.ts'
 import type { UserId } from '#protocol/identifiers/user-id.ts'
 import { sql } from 'drizzle-orm'
@@ -148,4 +151,54 @@ export const remoteServerKeys = sqliteTable(
     response: text('response'),
   },
   (table) => [primaryKey({ columns: [table.serverName, table.keyId] })],
+)
+
+/** The aliases of this server. The primary key lets an alias lead to one room only. */
+export const roomAliases = sqliteTable(
+  'room_aliases',
+  {
+    alias: text('alias').$type<RoomAlias>().primaryKey(),
+    roomId: text('room_id').$type<RoomId>().notNull(),
+    /** Who made it, and so may delete it. */
+    creator: text('creator').$type<UserId>().notNull(),
+    createdAt: integer('created_at').notNull(),
+  },
+  (table) => [index('room_aliases_by_room').on(table.roomId)],
+)
+
+/** Published rooms. All but the room ID is a copy of what the room says, made when last asked. */
+export const publicRooms = sqliteTable(
+  'public_rooms',
+  {
+    roomId: text('room_id').$type<RoomId>().primaryKey(),
+    name: text('name'),
+    topic: text('topic'),
+    canonicalAlias: text('canonical_alias'),
+    avatarUrl: text('avatar_url'),
+    joinedMembers: integer('joined_members').notNull(),
+    joinRule: text('join_rule'),
+    roomType: text('room_type'),
+    worldReadable: integer('world_readable', { mode: 'boolean' }).notNull(),
+    guestCanJoin: integer('guest_can_join', { mode: 'boolean' }).notNull(),
+    /** Name, topic and alias in small letters. */
+    searchText: text('search_text').notNull(),
+    checkedAt: integer('checked_at').notNull(),
+  },
+  // No index by size: the total is counted over the same rows.
+  (table) => [index('public_rooms_by_check').on(table.checkedAt)],
+)
+
+/** What people reported: an event (with its room), a room, or a user. */
+export const reports = sqliteTable(
+  'reports',
+  {
+    id: integer('id').primaryKey({ autoIncrement: true }),
+    reporter: text('reporter').$type<UserId>().notNull(),
+    roomId: text('room_id').$type<RoomId>(),
+    eventId: text('event_id').$type<EventId>(),
+    userId: text('user_id').$type<UserId>(),
+    reason: text('reason').notNull(),
+    receivedAt: integer('received_at').notNull(),
+  },
+  (table) => [index('reports_by_time').on(table.receivedAt)],
 )
