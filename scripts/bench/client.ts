@@ -1,0 +1,79 @@
+/** The least of a Matrix client that a benchmark needs. Keeps its connections open; any error ends the benchmark. */
+import { Agent, request } from 'node:http'
+
+export interface Client {
+  readonly userId: string
+  call(method: string, path: string, body?: object): Promise<Answer>
+}
+
+export interface Answer {
+  readonly bytes: number
+  readonly json: unknown
+}
+
+const agent = new Agent({ keepAlive: true, maxSockets: Infinity })
+
+/** Registers an account and returns a client signed in to it. */
+export async function newClient(base: string, username: string): Promise<Client> {
+  const { json } = await send(base, 'POST', '/_matrix/client/v3/register', undefined, {
+    username,
+    password: 'a password of the benchmark',
+    auth: { type: 'm.login.dummy' },
+  })
+  const token = text(json, 'access_token')
+  return {
+    userId: text(json, 'user_id'),
+    call: (method, path, body) => send(base, method, `/_matrix/client/v3${path}`, token, body),
+  }
+}
+
+/** A request to a server that is no homeserver. */
+export function plain(base: string, method: string, path: string, body: object): Promise<Answer> {
+  return send(base, method, path, undefined, body)
+}
+
+export async function createRoom(client: Client, body: object = { preset: 'public_chat' }): Promise<string> {
+  return text((await client.call('POST', '/createRoom', body)).json, 'room_id')
+}
+
+let transaction = 0
+
+export async function sendMessage(client: Client, roomId: string, body: string): Promise<string> {
+  const path = `/rooms/${encodeURIComponent(roomId)}/send/m.room.message/bench${transaction++}`
+  return text((await client.call('PUT', path, { msgtype: 'm.text', body })).json, 'event_id')
+}
+
+/** A field of an answer that must be text. */
+export function text(json: unknown, name: string): string {
+  const value: unknown = typeof json === 'object' && json !== null ? Reflect.get(json, name) : undefined
+  if (typeof value !== 'string') throw new Error(`the answer has no ${name}: ${JSON.stringify(json)}`)
+  return value
+}
+
+function send(base: string, method: string, path: string, token?: string, body?: object): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const sent = request(
+      `${base}${path}`,
+      {
+        agent,
+        method,
+        headers: {
+          ...(token !== undefined && { Authorization: `Bearer ${token}` }),
+          ...(body && { 'Content-Type': 'application/json' }),
+        },
+      },
+      (response) => {
+        const chunks: Buffer[] = []
+        response.on('data', (chunk: Buffer) => chunks.push(chunk))
+        response.on('error', reject)
+        response.on('end', () => {
+          const bytes = Buffer.concat(chunks)
+          if (response.statusCode === 200) resolve({ bytes: bytes.length, json: JSON.parse(bytes.toString()) })
+          else reject(new Error(`${method} ${path}: ${response.statusCode} ${bytes.toString()}`))
+        })
+      },
+    )
+    sent.on('error', reject)
+    sent.end(body && JSON.stringify(body))
+  })
+}

@@ -1,0 +1,54 @@
+/** Runs an operation many times and says how long each took and what the server's processes burnt for it. */
+import { cpuOf } from './process-tree.ts'
+
+export interface Row {
+  readonly name: string
+  /** How often it was done. */
+  readonly count: number
+  readonly p50: number
+  readonly p95: number
+  readonly perSecond: number
+  /** CPU of the server's whole process tree per operation, in milliseconds; undefined where it was not the server's. */
+  readonly cpu?: number | undefined
+  /** What the same costs at the least, where that was measured. */
+  readonly floor?: Row | undefined
+  readonly note?: string | undefined
+}
+
+export interface Load {
+  readonly name: string
+  readonly pid?: number
+  /** Operations in all. */
+  readonly count: number
+  /** How many are under way at once. */
+  readonly parallel?: number
+  readonly floor?: Row | undefined
+  readonly note?: string
+  /** The `i`th operation; done by client `client` of `parallel`. Resolves with its own milliseconds, or nothing: then we time it. */
+  readonly run: (i: number, client: number) => Promise<number | void>
+}
+
+export async function measure({ name, pid, count, parallel = 1, floor, note, run }: Load): Promise<Row> {
+  const times: number[] = []
+  const cpuBefore = pid === undefined ? 0 : cpuOf(pid)
+  const start = performance.now()
+  let next = 0
+  const client = async (own: number): Promise<void> => {
+    for (;;) {
+      const i = next++
+      if (i >= count) return
+      const begun = performance.now()
+      const told = await run(i, own)
+      times.push(told ?? performance.now() - begun)
+    }
+  }
+  await Promise.all(Array.from({ length: parallel }, (_, own) => client(own)))
+  const seconds = (performance.now() - start) / 1000
+  const cpu = pid === undefined ? undefined : (cpuOf(pid) - cpuBefore) / count
+  times.sort((a, b) => a - b)
+  return { name, count, p50: at(times, 0.5), p95: at(times, 0.95), perSecond: count / seconds, cpu, floor, note }
+}
+
+function at(sorted: readonly number[], share: number): number {
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? NaN
+}

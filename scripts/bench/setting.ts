@@ -1,0 +1,59 @@
+/** Where a benchmark takes place: a homeserver and the floor, both on this machine, and how much is done. */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+import { bundleWorker } from '../build/bundle.ts'
+import { type BackgroundServer, freePort, startInBackground } from '../serve/start-in-background.ts'
+
+export interface Target {
+  readonly url: string
+  readonly pid: number
+}
+
+export interface Sizes {
+  readonly senders: number
+  readonly messages: number
+  readonly deliveries: number
+  readonly rooms: number
+  readonly syncs: number
+  readonly batches: number
+}
+
+export const sizes = {
+  small: { senders: 4, messages: 100, deliveries: 20, rooms: 20, syncs: 5, batches: 20 },
+  default: { senders: 32, messages: 2000, deliveries: 200, rooms: 200, syncs: 20, batches: 200 },
+} satisfies Record<string, Sizes>
+
+export interface Bench {
+  readonly server: Target
+  readonly floor: Target
+  readonly sizes: Sizes
+}
+
+/** Starts both, does the work, stops both and leaves nothing behind. */
+export async function withBench<T>(chosen: Sizes, work: (bench: Bench) => Promise<T>): Promise<T> {
+  process.chdir(join(import.meta.dirname, '../..'))
+  await bundleWorker()
+  const folder = mkdtempSync(join(tmpdir(), 'hearth-bench-'))
+  const running: BackgroundServer[] = []
+  const start = async (script: string, args: (port: number) => string[]): Promise<Target> => {
+    const port = await freePort()
+    const server = await startInBackground(script, args(port))
+    running.push(server)
+    return { url: `http://127.0.0.1:${port}`, pid: server.pid }
+  }
+  try {
+    const options = '--prebuilt --server-name bench.local --registration open --rate-limits off --log-level warn'
+    const server = await start('scripts/serve.ts', (port) => [
+      ...options.split(' '),
+      `--port=${port}`,
+      `--data=${join(folder, 'server')}`,
+    ])
+    const floor = await start('scripts/bench/floor/serve.ts', (port) => [String(port), join(folder, 'floor')])
+    return await work({ server, floor, sizes: chosen })
+  } finally {
+    for (const each of running) await each.end('SIGTERM')
+    rmSync(folder, { recursive: true, force: true })
+  }
+}

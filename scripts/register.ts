@@ -1,0 +1,71 @@
+/** `npm run register -- NAME`: makes an account at the server on this machine, or at another one. */
+import { readFileSync } from 'node:fs'
+import { resolve } from 'node:path'
+
+import { complain, describeOptions, isBaseUrl, messageOf, type OptionSpec, parseCommandLine } from './command-line.ts'
+import { readPassword } from './register/read-password.ts'
+import { registerAsClient, registerWithSecret } from './register/register-account.ts'
+import { secretIn } from './serve/data-folder.ts'
+
+const table = {
+  admin: { help: 'make it an administrator of the server; needs the shared secret' },
+  password: { value: 'PASSWORD', help: 'asked for, or read from the input, unless given' },
+  url: {
+    value: 'URL',
+    help: 'where the server is; unless given, http://127.0.0.1:8008, and its secret is taken from --data',
+    check: isBaseUrl,
+  },
+  data: { value: 'FOLDER', help: 'data folder of the server on this machine', fallback: 'data', env: 'DATA_DIR' },
+  secret: {
+    value: 'SECRET',
+    help: 'registration shared secret of the server',
+    env: 'REGISTRATION_SHARED_SECRET',
+  },
+  token: { value: 'TOKEN', help: 'registration token, where the server wants one' },
+} satisfies Record<string, OptionSpec>
+
+const help = `Makes an account.
+
+  npm run register -- alice
+  npm run register -- alice --admin
+  npm run register -- alice --url https://matrix.example.org
+
+${describeOptions(table)}
+`
+
+const line = parseCommandLine(table, process.argv.slice(2), { env: process.env, words: 1 })
+if (!line.ok) complain(line.message)
+else if (line.help) console.log(help)
+else await main(line.options, line.words[0])
+
+async function main(options: Record<keyof typeof table, string | undefined>, name: string | undefined): Promise<void> {
+  if (name === undefined) return complain('who? npm run register -- NAME; --help explains')
+  // @alice:example.org is what people have at hand; the server knows its own name.
+  const username = name.replace(/^@/, '').replace(/:.*$/s, '')
+  const url = (options.url ?? 'http://127.0.0.1:8008').replace(/\/+$/, '')
+  const secret = options.secret ?? (options.url === undefined ? secretOnDisk(options.data ?? 'data') : undefined)
+  const admin = options.admin === 'on'
+  if (admin && secret === undefined) return complain('--admin needs --secret or the data folder of a server here')
+  const password = options.password ?? (await readPassword())
+  if (password === undefined) return complain('no password, or two different ones')
+  const account = { username, password, admin }
+  try {
+    const outcome =
+      secret === undefined || options.token !== undefined
+        ? await registerAsClient(url, account, options.token)
+        : await registerWithSecret(url, secret, account)
+    if (!outcome.ok) return complain(outcome.message)
+    console.log(`${outcome.userId} is there${admin ? ', as administrator' : ''}: sign in at ${url}`)
+  } catch (error) {
+    const cause = error instanceof Error && error.cause !== undefined ? messageOf(error.cause) : messageOf(error)
+    complain(`${url} does not answer: ${cause}`)
+  }
+}
+
+function secretOnDisk(folder: string): string | undefined {
+  try {
+    return readFileSync(secretIn(resolve(folder)), 'utf8').trim()
+  } catch {
+    return undefined
+  }
+}
