@@ -3,13 +3,8 @@
 # environment (see README.md beside this file). Build the bundle once beforehand: npm run build.
 set -eu
 cd "$(dirname "$0")/../.."
-REGISTRATION=open
-RATE_LIMITS=off
-ALLOW_PRIVATE_ADDRESSES=on
-LOG_LEVEL=${LOG_LEVEL:-warn}
-DEFAULT_ROOM_VERSION=${HEARTH_DEFAULT_ROOM_VERSION:-12}
+export REGISTRATION=open RATE_LIMITS=off ALLOW_PRIVATE_ADDRESSES=on
+export LOG_LEVEL="${LOG_LEVEL:-warn}"
 # Where TLS stands in front already, the federation port is not ours to open.
-if [ "${SHIM_TLS_TERMINATE:-}" = 1 ]; then unset FED_PORT; fi
-export REGISTRATION RATE_LIMITS ALLOW_PRIVATE_ADDRESSES LOG_LEVEL DEFAULT_ROOM_VERSION
-if [ -n "${CA_CERT:-}" ]; then export NODE_EXTRA_CA_CERTS="$CA_CERT"; fi
+if [ "${SHIM_TLS_TERMINATE:-}" = 1 ]; then unset FED_PORT TLS_CERT TLS_KEY; fi
 exec node_modules/.bin/node scripts/serve.ts --prebuilt
