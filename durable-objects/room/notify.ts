@@ -35,6 +35,8 @@ export interface Change {
   readonly sender?: UserId
   /** Local users whose membership changed. */
   readonly changedMembers?: readonly UserId[]
+  /** The only one whom the change concerns, such as a private receipt: nobody else has to read. */
+  readonly only?: UserId
 }
 
 export type Tell = (user: UserId, news: News) => Promise<void>
@@ -70,12 +72,12 @@ export class Notifier {
    * Tells of a change; call it in the same turn as the change itself. Waits for those who must have heard before the request
    * is answered: its sender, and users whose membership changed. `now` is in milliseconds since 1970.
    */
-  changed({ sender, changedMembers = [] }: Change, now: number): Promise<void> {
+  changed({ sender, changedMembers = [], only }: Change, now: number): Promise<void> {
     const joined = this.#room.reader.localJoined()
     this.#alarms.ensure('settle', now + settleAfter)
     const quiet = this.#quietUsers()
     for (const user of joined) {
-      if (quiet.has(user) || changedMembers.includes(user)) continue
+      if (quiet.has(user) || changedMembers.includes(user) || (only !== undefined && user !== only)) continue
       quiet.add(user)
       void this.#start(user)
     }
@@ -107,7 +109,7 @@ export class Notifier {
     const unwritten = [...this.#quietUsers()].filter((user) => !this.#written.has(user) && !this.#underWay.has(user))
     if (unwritten.length > 0) transactor.addQuiet(unwritten)
     for (const user of unwritten) this.#written.add(user)
-    transactor.setHeader({ toldPos: pos })
+    if (toldPos !== pos) transactor.setHeader({ toldPos: pos })
     if (reader.header().pos > pos) this.#alarms.reset('settle', now + settleAfter)
   }
 

@@ -10,11 +10,14 @@ import type { Crypto } from '#protocol/signing/crypto.ts'
 
 import { Lru } from '../shared/lru.ts'
 import { migrate } from '../shared/migrate.ts'
+import { LazyMembers } from './lazy-members.ts'
 import { migrations } from './migrations.ts'
 import { Reader } from './reader.ts'
 import { StateGroups } from './state-groups.ts'
 import type { GroupId } from './stored-event.ts'
+import type { MemberCounts } from './summary.ts'
 import { Transactor } from './transactor.ts'
+import { Typing } from './typing.ts'
 
 export interface Room {
   readonly serverName: ServerName
@@ -24,6 +27,14 @@ export interface Room {
   readonly transactor: Transactor
   /** What state resolution made of several groups, by their IDs in order: forks are merged once. */
   readonly merged: Lru<string, GroupId>
+  readonly memory: ReadMemory
+}
+
+/** What readers are told that is in no table. */
+export interface ReadMemory {
+  readonly typing: Typing
+  readonly lazyMembers: LazyMembers
+  counts: MemberCounts | undefined
 }
 
 /** Opens what this object stores; the tables of a known room are brought up to date. */
@@ -38,7 +49,8 @@ export function openRoom(storage: DurableObjectStorage, serverName: ServerName, 
     merged.clear()
   }
   const transactor = new Transactor(storage, reader, forget)
-  return { serverName, crypto, reader, groups, transactor, merged }
+  const memory = { typing: new Typing(), lazyMembers: new LazyMembers(), counts: undefined }
+  return { serverName, crypto, reader, groups, transactor, merged, memory }
 }
 
 /** The room's state in a group, as the core looks it up; the current state goes by its table. */

@@ -1,0 +1,84 @@
+/**
+ * The slice of a room for one who is joined to it.
+ *
+ * Spec: client-server-api/#get_matrixclientv3sync "Joined Room". A client that was joined all the time since it heard of the
+ * room gets what changed. One that was not, be it for a moment, gets the room's state anew and a timeline that is `limited`,
+ * since it may have missed what its user has since been allowed to see.
+ */
+import { passesFilter } from '#protocol/filters/filter.ts'
+import type { JsonObject } from '#protocol/json/json.ts'
+
+import { receiptEvents } from './receipts.ts'
+import {
+  type Asked,
+  hasOlder,
+  membershipAt,
+  type Shown,
+  stateEventsFor,
+  stateJson,
+  timelineChoice,
+  timelineJson,
+  timelineLimit,
+  wasJoinedFrom,
+} from './slice.ts'
+import { stateGroupAt } from './state-at.ts'
+import { heldState, membersChanged } from './state-slice.ts'
+import type { GroupId, StoredEvent } from './stored-event.ts'
+import { summaryFor } from './summary.ts'
+import { timelineSlice } from './timeline-slice.ts'
+
+/** `member` is the reader's join, `group` the current state. */
+export function joinedSlice(asked: Asked, member: StoredEvent, group: GroupId): Shown {
+  const { view, request } = asked
+  const { room, reader } = view
+  const { from } = request
+  const { pos } = room.reader.header()
+  const isContinuous = from !== null && wasJoinedFrom(view, from.pos, member)
+
+  const knowsTimeline = from !== null && (isContinuous || hadTimeline(membershipAt(view, from.pos)))
+  const after = knowsTimeline ? from.pos : 0
+  const timeline = timelineSlice(view, { after, upTo: pos }, timelineLimit(request), timelineChoice(request))
+  const limited = timeline.leftOut || (!isContinuous && (knowsTimeline || hasOlder(room, timeline.start)))
+
+  const heard = isContinuous && !request.fullState ? stateGroupAt(room, from.pos) : undefined
+  const held = heard === undefined ? undefined : heldState(room, heard, group)
+  const summary = held && !membersChanged(held) ? undefined : summaryFor(room, reader)
+  const state = stateEventsFor(
+    asked,
+    {
+      held,
+      start: stateGroupAt(room, timeline.start) ?? group,
+      end: group,
+      timeline: timeline.events,
+      atEnd: request.useStateAfter,
+    },
+    summary?.heroes ?? [],
+    pos,
+  )
+  return {
+    section: 'join',
+    room: {
+      ...(summary ? { summary: summary.json } : {}),
+      ...stateJson(asked, state),
+      timeline: timelineJson(asked, { ...timeline, limited }),
+      ephemeral: { events: ephemeral(asked, isContinuous ? from : null) },
+    },
+  }
+}
+
+/** Whether a client whose user had this membership keeps a timeline of the room up to then. */
+export function hadTimeline(membership: string | undefined): boolean {
+  return membership === 'join' || membership === 'leave' || membership === 'ban'
+}
+
+function ephemeral({ view, request }: Asked, from: { pos: number; typing: number } | null): JsonObject[] {
+  const { memory, reader } = view.room
+  const { typing } = memory
+  const isNews = from === null ? !typing.isQuiet : from.typing !== typing.version
+  const typists = isNews ? typing.users.filter((user) => reader.membership(user) === 'join') : []
+  const events = [
+    ...receiptEvents(view, from?.pos ?? 0),
+    ...(isNews ? [{ type: 'm.typing', content: { user_ids: typists } }] : []),
+  ]
+  return events.filter((event) => passesFilter(request.filter.ephemeral, event))
+}

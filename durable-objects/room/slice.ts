@@ -1,0 +1,160 @@
+/**
+ * A slice of a room for `/sync`: what is asked, what is answered, and the parts that the sections have in common.
+ *
+ * Spec: client-server-api/#syncing, data/api/client-server/sync.yaml.
+ */
+import { membershipOf } from '#protocol/events/fields.ts'
+import { stateMapKey } from '#protocol/events/state-map.ts'
+import { passesFilter, type RoomEventFilter, type RoomFilter } from '#protocol/filters/filter.ts'
+import type { UserId } from '#protocol/identifiers/user-id.ts'
+import type { JsonObject } from '#protocol/json/json.ts'
+import { formatTimelineToken } from '#protocol/sync/timeline-token.ts'
+
+import { type EventFormat, stateEvent, timelineEvent } from './client-event.ts'
+import type { Choice } from './history-page.ts'
+import type { Room } from './room.ts'
+import { stateGroupAt } from './state-at.ts'
+import { type LazyLoading, stateSlice, type StateSpan } from './state-slice.ts'
+import type { StoredEvent } from './stored-event.ts'
+import { countsOf } from './summary.ts'
+import type { View } from './visibility.ts'
+
+export interface SliceRequest {
+  readonly reader: UserId
+  readonly deviceId: string
+  /** What the client has heard of the room; null for nothing. */
+  readonly from: { readonly pos: number; readonly typing: number } | null
+  /** The parts `timeline`, `state` and `ephemeral` for this room. */
+  readonly filter: RoomFilter
+  readonly eventFormat?: 'client' | 'federation'
+  readonly fullState: boolean
+  /** `state_after` in place of `state`. */
+  readonly useStateAfter: boolean
+  readonly ignoredUsers?: readonly string[]
+}
+
+export interface Slice {
+  /** `none`: there is nothing that this reader is to be shown. */
+  readonly section: 'join' | 'invite' | 'knock' | 'leave' | 'none'
+  /** Where the room stood: the client has heard all of it up to there. */
+  readonly pos: number
+  readonly typing: number
+  /** The room's JSON in that section. */
+  readonly room: JsonObject
+}
+
+/** A section and its JSON; undefined where there is nothing to show. */
+export type Shown = { readonly section: 'join' | 'invite' | 'knock' | 'leave'; readonly room: JsonObject } | undefined
+
+/** One request on its way through the functions that answer it. */
+export interface Asked {
+  readonly view: View
+  readonly request: SliceRequest
+  /** Milliseconds since 1970. */
+  readonly now: number
+}
+
+const usualLimit = 10
+const maxLimit = 1000
+
+export function timelineLimit({ filter }: SliceRequest): number {
+  return Math.min(filter.timeline?.limit ?? usualLimit, maxLimit)
+}
+
+export function timelineChoice({ filter, ignoredUsers }: SliceRequest): Choice {
+  return { filter: filter.timeline, ignoredUsers }
+}
+
+/** The membership that the reader had at a position of the room. */
+export function membershipAt({ room, reader }: View, pos: number): string | undefined {
+  const group = stateGroupAt(room, pos)
+  const nid = group === undefined ? undefined : room.groups.read(group, stateMapKey('m.room.member', reader))
+  return nid === undefined ? undefined : membershipOf(room.reader.eventOf(nid).pdu)
+}
+
+/** Profile changes looked through; with more, the client is given the room anew, which is never wrong. */
+const maxChanges = 100
+
+/** Whether the reader was joined all the time from a position to their member event `last`, a join. */
+export function wasJoinedFrom({ room, reader }: View, pos: number, last: StoredEvent): boolean {
+  const { groups } = room
+  const key = stateMapKey('m.room.member', reader)
+  const group = stateGroupAt(room, pos)
+  const first = group === undefined ? undefined : groups.read(group, key)
+  let at = last
+  for (let changes = 0; changes < maxChanges && membershipOf(at.pdu) === 'join'; changes++) {
+    if (at.nid === first) return true
+    const nid = at.stateBefore === undefined ? undefined : groups.read(at.stateBefore, key)
+    if (nid === undefined) return false
+    at = room.reader.eventOf(nid)
+  }
+  return false
+}
+
+/** Whether the room has events before a position, here or on other servers. */
+export function hasOlder({ reader }: Room, pos: number): boolean {
+  const [first] = reader.sql
+    .exec<{ pos: number; type: string }>('SELECT pos, type FROM events WHERE pos IS NOT NULL ORDER BY pos LIMIT 1')
+    .toArray()
+  return first !== undefined && (first.pos <= pos || first.type !== 'm.room.create')
+}
+
+export function eventFormat({ request, now }: Asked): EventFormat {
+  return { now, deviceId: request.deviceId, withRoomId: false, as: request.eventFormat ?? 'client' }
+}
+
+/** `timeline` of a section. */
+export function timelineJson(
+  asked: Asked,
+  timeline: { readonly events: readonly StoredEvent[]; readonly limited: boolean; readonly start: number },
+): JsonObject {
+  const format = eventFormat(asked)
+  return {
+    events: timeline.events.map((event) => timelineEvent(asked.view, event, format)),
+    limited: timeline.limited,
+    prev_batch: formatTimelineToken({ kind: 'live', pos: timeline.start }),
+  }
+}
+
+/** `state` or `state_after` of a section. */
+export function stateJson(asked: Asked, events: readonly StoredEvent[]): JsonObject {
+  const format = eventFormat(asked)
+  const list = { events: events.map((event) => stateEvent(asked.view, event, format)) }
+  return asked.request.useStateAfter ? { state_after: list } : { state: list }
+}
+
+/**
+ * More members than fit into one answer. A client that asks for all of them is given those it needs, as with lazy loading;
+ * it would otherwise get no answer at all, ever.
+ */
+const maxMembers = 25_000
+
+/** The state events of a section, by the request's filter, with what lazy loading leaves out. Notes which members went out. */
+export function stateEventsFor(
+  { view, request }: Asked,
+  span: StateSpan,
+  heroes: readonly UserId[],
+  pos: number,
+): readonly StoredEvent[] {
+  const { room, reader } = view
+  const { lazyMembers } = room.memory
+  const filter: RoomEventFilter | undefined = request.filter.state
+  const from = request.from?.pos
+  const tooMany = span.held === undefined && countsOf(room).known > maxMembers
+  const isLazy = filter?.lazy_load_members === true || tooMany
+  const lazy: LazyLoading = {
+    users: new Set([...span.timeline.map(({ sender }) => sender), ...heroes, ...(span.held ? [] : [reader])]),
+    has: (member) =>
+      span.held !== undefined &&
+      from !== undefined &&
+      filter?.include_redundant_members !== true &&
+      lazyMembers.has(request, member, from),
+  }
+  const events = stateSlice(room, span, isLazy ? lazy : undefined).filter((event) => passesFilter(filter, event.pdu))
+  if (isLazy) lazyMembers.sent(request, [...(span.atEnd ? [] : span.timeline), ...events].filter(isMember), pos)
+  return events
+}
+
+function isMember({ type, state_key }: StoredEvent): boolean {
+  return type === 'm.room.member' && state_key !== undefined
+}

@@ -1,0 +1,69 @@
+/**
+ * The state of a room as a reader may have it.
+ *
+ * Spec: client-server-api/#get_matrixclientv3roomsroomidstate and …/state/{eventType}/{stateKey}: "If the user is joined to
+ * the room then the state is taken from the current state of the room. If the user has left the room then the state is
+ * taken from the state of the room when they left." History visibility does not hide state from those who are, or were, in
+ * the room at that time.
+ */
+import { fail, type Outcome } from '#protocol/errors.ts'
+import { stateMapKey } from '#protocol/events/state-map.ts'
+import type { UserId } from '#protocol/identifiers/user-id.ts'
+
+import { type ClientEvent, stateEvent } from './client-event.ts'
+import { openFor } from './room-access.ts'
+import type { Room } from './room.ts'
+import { stateGroupAt } from './state-at.ts'
+import { stateOfGroup } from './state-of-group.ts'
+import type { GroupId, StoredEvent } from './stored-event.ts'
+import type { View } from './visibility.ts'
+
+/** The whole state. Fails with `not_in_room`. */
+export function stateEvents(
+  room: Room,
+  { reader }: { reader: UserId },
+  now: number,
+): Outcome<{ events: ClientEvent[] }> {
+  const opened = openFor(room, reader)
+  if (!opened.ok) return opened
+  const { view } = opened
+  const group = readableGroup(view)
+  const state = group === undefined ? [] : stateOfGroup(room, group)
+  return { ok: true, events: state.map((event) => stateEvent(view, event, { now, withRoomId: true })) }
+}
+
+/** One place of the state. Fails with `not_in_room` or `not_found`. */
+export function stateAtPlace(
+  room: Room,
+  { reader, type, stateKey }: { reader: UserId; type: string; stateKey: string },
+  now: number,
+): Outcome<{ event: ClientEvent }> {
+  const opened = openFor(room, reader)
+  if (!opened.ok) return opened
+  const { view } = opened
+  const group = readableGroup(view)
+  const event = group === undefined ? undefined : eventInState(room, group, type, stateKey)
+  if (!event) return fail('not_found', 'The room has no such state')
+  return { ok: true, event: stateEvent(view, event, { now, withRoomId: true }) }
+}
+
+/**
+ * The state that a reader may have now: today's, or that of when they left. A room whose history everybody may read shows
+ * today's to all. The caller has checked that the reader may ask.
+ */
+export function readableGroup({ room, standing }: View): GroupId | undefined {
+  if (standing.kind !== 'departed') return room.reader.header().currentGroup
+  const { pos, stateAfter } = standing.until
+  return pos === undefined ? stateAfter : stateGroupAt(room, pos)
+}
+
+function eventInState(
+  { reader, groups }: Room,
+  group: GroupId,
+  type: string,
+  stateKey: string,
+): StoredEvent | undefined {
+  if (group === reader.header().currentGroup) return reader.current(type, stateKey)
+  const nid = groups.read(group, stateMapKey(type, stateKey))
+  return nid === undefined ? undefined : reader.eventOf(nid)
+}

@@ -1,0 +1,95 @@
+/**
+ * What one reader of `/sync` has to hear of this room.
+ *
+ * Spec: client-server-api/#syncing. The reader's membership decides the section. All of it is read in one synchronous turn,
+ * in which the caller also makes the reader tellable again: `pos` and `typing` name exactly what the slice brings them to.
+ */
+import { fail, type Outcome } from '#protocol/errors.ts'
+import type { JsonObject } from '#protocol/json/json.ts'
+
+import { joinedSlice } from './joined-slice.ts'
+import { leftSlice } from './left-slice.ts'
+import {
+  type Asked,
+  membershipAt,
+  type Shown,
+  type Slice,
+  type SliceRequest,
+  stateJson,
+  timelineJson,
+} from './slice.ts'
+import type { Room } from './room.ts'
+import type { StoredEvent } from './stored-event.ts'
+import { strippedStateAt, strippedStateFromOutside } from './stripped-state.ts'
+import { type View, viewOf } from './visibility.ts'
+
+/** The slice for a reader, `now` in milliseconds since 1970. Fails with `unknown_room`. */
+export function syncSlice(room: Room, request: SliceRequest, now: number): Outcome<Slice> {
+  if (!room.reader.isKnown()) return fail('unknown_room')
+  const { pos } = room.reader.header()
+  // From a position that lies ahead, as after a restore: what the client has heard is not this room's past.
+  const from = request.from !== null && request.from.pos > pos ? null : request.from
+  const shown = show(viewOf(room, request.reader), { ...request, from }, now)
+  const answer = shown ?? { section: 'none', room: {} }
+  return { ok: true, pos, typing: room.memory.typing.version, ...answer }
+}
+
+function show(view: View, request: SliceRequest, now: number): Shown {
+  const { room, reader } = view
+  const { currentGroup } = room.reader.header()
+  const asked = { view, request, now }
+  const entry = room.reader.currentEntry('m.room.member', reader)
+  if (currentGroup === undefined || !entry) return outsideSlice(asked) ?? vanished(asked)
+  const member = room.reader.eventOf(entry.nid)
+  switch (entry.membership) {
+    case 'join':
+      return joinedSlice(asked, member, currentGroup)
+    case 'invite':
+    case 'knock':
+      return strippedSlice(request, entry.membership, member, member.pos ?? 0, () => strippedStateAt(room, member))
+    case 'leave':
+    case 'ban':
+      return room.reader.hasForgotten(reader) ? undefined : leftSlice(asked, member)
+    default:
+      return undefined
+  }
+}
+
+/** An invite or knock, told once. Invites by ignored users are not told. Spec: client-server-api/#ignoring-users. */
+function strippedSlice(
+  { from, fullState, ignoredUsers }: SliceRequest,
+  section: 'invite' | 'knock',
+  member: StoredEvent,
+  pos: number,
+  events: () => JsonObject[],
+): Shown {
+  if (from !== null && !fullState && pos <= from.pos) return undefined
+  if (section === 'invite' && ignoredUsers?.includes(member.sender)) return undefined
+  return { section, room: { [`${section}_state`]: { events: events() } } }
+}
+
+/** An invite to, or knock on, a room that this server is not in, or the end of it. */
+function outsideSlice({ view, request, now }: Asked): Shown {
+  const { room, reader } = view
+  const outside = room.reader.outsideMembership(reader)
+  if (!outside) return undefined
+  const { membership, eventNid, pos } = outside
+  const member = room.reader.eventOf(eventNid)
+  if (membership === 'invite' || membership === 'knock') {
+    return strippedSlice(request, membership, member, pos, () => strippedStateFromOutside(room, outside))
+  }
+  if (request.from !== null && !request.fullState && pos <= request.from.pos) return undefined
+  return leftWith({ view, request, now }, [member], pos - 1)
+}
+
+/** State resolution found that the reader never was in the room: there is no event to show for it. */
+function vanished(asked: Asked): Shown {
+  const { view, request } = asked
+  if (request.from === null || membershipAt(view, request.from.pos) === undefined) return undefined
+  return leftWith(asked, [], request.from.pos)
+}
+
+function leftWith(asked: Asked, events: readonly StoredEvent[], start: number): Shown {
+  const room = { ...stateJson(asked, []), timeline: timelineJson(asked, { events, limited: false, start }) }
+  return { section: 'leave', room }
+}
