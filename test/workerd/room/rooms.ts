@@ -18,8 +18,8 @@ import type { UserSyncDO } from '../../../durable-objects/user-sync/user-sync-do
 export const alice = user('@alice:test.local')
 export const bob = user('@bob:test.local')
 export const carol = user('@carol:test.local')
-/** Of another server. */
-export const mallory = user('@mallory:elsewhere.example')
+/** Of another server, at which nobody answers. */
+export const mallory = user('@mallory:localhost:1')
 
 export function user(id: string): UserId {
   const parsed = parseUserId(id)
