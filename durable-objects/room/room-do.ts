@@ -5,12 +5,13 @@
  * failures are data. What has to be read, decided and written together happens in one synchronous turn, and so does the
  * first step of telling who has to hear of it.
  */
-import type { Outcome } from '#protocol/errors.ts'
+import { fail, type Outcome } from '#protocol/errors.ts'
 import type { EventId } from '#protocol/identifiers/event-id.ts'
 import type { RoomId } from '#protocol/identifiers/room-id.ts'
 import type { ServerName } from '#protocol/identifiers/server-name.ts'
 import type { UserId } from '#protocol/identifiers/user-id.ts'
 import type { JsonObject } from '#protocol/json/json.ts'
+import type { RoomVersion } from '#protocol/room-versions/rules.ts'
 import { DurableObject } from 'cloudflare:workers'
 
 import type { Env } from '../../worker/env.ts'
@@ -20,15 +21,36 @@ import { serverIdentity } from '../../worker/server-identity.ts'
 import { settingsOf } from '../../worker/settings.ts'
 import { AlarmScheduler } from '../shared/alarm-scheduler.ts'
 import type { Written } from './author-event.ts'
+import type { ClientEvent } from './client-event.ts'
+import { type ContextRequest, type EventContext, eventContext } from './context.ts'
 import { createRoom, type CreateRequest } from './create-room.ts'
+import { eventById, type EventRequest } from './event-by-id.ts'
 import { forgetRoom, joinRequirements, type MembershipRequest, setMembership } from './membership.ts'
+import { joinedMembers, type JoinedMember, members, type MembersRequest } from './members.ts'
+import { type Messages, messages, type MessagesRequest } from './messages.ts'
 import { type Change, Notifier } from './notify.ts'
+import type { Membership } from './reader.ts'
+import { type ReceiptRequest, setReceipt } from './receipts.ts'
 import { redactEvent, type RedactRequest } from './redact.ts'
+import { acceptMembership, type AcceptedMembership, type MembershipToAccept } from './federation/accept-membership.ts'
+import {
+  noteRemoteReceipts,
+  noteRemoteTyping,
+  type RemoteReceipts,
+  type RemoteTyping,
+} from './federation/remote-ephemeral.ts'
+import { joinState, streamJoinState } from './federation/join-state.ts'
+import { makeTemplate, type Template, type TemplateRequest } from './federation/templates.ts'
 import { MissingFetcher } from './federation/missing-fetcher.ts'
 import { NewsForServers, pdusFor } from './federation/news-for-servers.ts'
 import { type InboundPdus, type PduResults, receivePdus } from './federation/receive-pdus.ts'
 import { openRoom, type Room } from './room.ts'
 import { sendEvent, type SendRequest } from './send-event.ts'
+import type { Slice, SliceRequest } from './slice.ts'
+import { stateAtPlace, stateEvents } from './state.ts'
+import type { GroupId } from './stored-event.ts'
+import { syncSlice } from './sync-slice.ts'
+import { setTyping, type TypingRequest } from './typing.ts'
 
 type Sent = Outcome<{ event_id: EventId }>
 
@@ -38,6 +60,7 @@ export class RoomDO extends DurableObject<Env> {
   readonly #notifier: Notifier
   readonly #servers: NewsForServers
   readonly #missing: MissingFetcher
+  #typingTimer: ReturnType<typeof setTimeout> | undefined
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env)
@@ -47,7 +70,7 @@ export class RoomDO extends DurableObject<Env> {
       this.#room,
       this.#alarms,
       async (user, news) => env.USER_SYNC.get(env.USER_SYNC.idFromName(user)).roomChanged(news),
-      () => 0,
+      () => this.#room.memory.typing.version,
     )
     this.#servers = new NewsForServers(this.#room, (news) => federationSender(env).roomHasNews(news))
     const stored = (changedMembers: readonly UserId[]) => void this.#tell({ changedMembers })
@@ -129,6 +152,41 @@ export class RoomDO extends DurableObject<Env> {
     return { ok: true, results: received.results }
   }
 
+  /** The room's version; `unknown_room` unless this server is in the room. */
+  async version(): Promise<Outcome<{ version: RoomVersion }>> {
+    const { reader } = this.#room
+    return reader.isKnown() && reader.isResident() ? { ok: true, version: reader.rules.version } : fail('unknown_room')
+  }
+
+  /** A user's membership, of any server; `unknown_room` unless this server is in the room and so knows. */
+  async residentMembership({ user }: { user: UserId }): Promise<Outcome<{ membership: Membership | undefined }>> {
+    const { reader } = this.#room
+    if (!reader.isKnown() || reader.localJoined().size === 0) return fail('unknown_room')
+    return { ok: true, membership: reader.membership(user) }
+  }
+
+  /** A template for a user of another server who joins, leaves or knocks over us. */
+  async makeTemplate(request: TemplateRequest): Promise<Template> {
+    return makeTemplate(this.#room, await serverIdentity(this.env), request, Date.now())
+  }
+
+  /** The event that was made of a template, verified. */
+  async acceptMembership(request: MembershipToAccept): Promise<AcceptedMembership> {
+    return acceptMembership(this.#room, request, (changedMembers) => void this.#tell({ changedMembers }))
+  }
+
+  /** Streams the state before a join that was accepted: `{stateBefore, omitMembers, head}` as JSON body. */
+  override async fetch(request: Request): Promise<Response> {
+    const { stateBefore, omitMembers, head } = await request.json<{
+      stateBefore: GroupId
+      omitMembers: boolean
+      head: JsonObject
+    }>()
+    const state = joinState(this.#room, stateBefore, omitMembers)
+    const answer = { ...head, members_omitted: omitMembers, ...(omitMembers ? { servers_in_room: state.servers } : {}) }
+    return new Response(streamJoinState(this.#room, answer, state))
+  }
+
   /** Our events for one server after a position: what the federation sender sends. */
   async pdusFor(wanted: {
     destination: ServerName
@@ -138,9 +196,93 @@ export class RoomDO extends DurableObject<Env> {
     return pdusFor(this.#room, wanted)
   }
 
+  /** A user of another server types, or stopped. */
+  async remoteTyping(request: RemoteTyping): Promise<void> {
+    if (noteRemoteTyping(this.#room, request, Date.now())) this.#watchTyping(true)
+  }
+
+  /** How far users of another server have read. */
+  async remoteReceipts(request: RemoteReceipts): Promise<void> {
+    if (noteRemoteReceipts(this.#room, request)) await this.#tell({})
+  }
+
   // —— Reading it ——
+
+  /** An event that the reader may see. */
+  async event(request: EventRequest): Promise<Outcome<{ event: ClientEvent }>> {
+    return eventById(this.#room, request, Date.now())
+  }
+
+  /** The events around one. */
+  async context(request: ContextRequest): Promise<Outcome<EventContext>> {
+    return eventContext(this.#room, request, Date.now())
+  }
+
+  /** A page of history. */
+  async messages(request: MessagesRequest): Promise<Outcome<Messages>> {
+    return messages(this.#room, request, Date.now())
+  }
+
+  /** The state now, or as it was when the reader left. */
+  async stateEvents(request: { reader: UserId }): Promise<Outcome<{ events: ClientEvent[] }>> {
+    return stateEvents(this.#room, request, Date.now())
+  }
+
+  /** One place of that state. */
+  async stateEvent(request: {
+    reader: UserId
+    type: string
+    stateKey: string
+  }): Promise<Outcome<{ event: ClientEvent }>> {
+    return stateAtPlace(this.#room, request, Date.now())
+  }
+
+  /** The member events, now or at a token. */
+  async members(request: MembersRequest): Promise<Outcome<{ events: ClientEvent[] }>> {
+    return members(this.#room, request, Date.now())
+  }
+
+  /** Who is joined, for those who are. */
+  async joinedMembers(request: { reader: UserId }): Promise<Outcome<{ joined: Record<string, JoinedMember> }>> {
+    return joinedMembers(this.#room, request)
+  }
 
   // —— Receipts, typing ——
 
+  /** Moves a receipt of a member forward. */
+  async receipt(request: ReceiptRequest): Promise<Outcome> {
+    const set = setReceipt(this.#room, request, Date.now())
+    if (!set.ok) return set
+    const { user, type } = request
+    if (set.moved) await this.#tell(type === 'm.read.private' ? { sender: user, only: user } : { sender: user })
+    return { ok: true }
+  }
+
+  /** A member types, or stopped. */
+  async typing(request: TypingRequest): Promise<Outcome> {
+    const set = setTyping(this.#room, request, Date.now())
+    if (!set.ok) return set
+    this.#watchTyping(set.changed)
+    return { ok: true }
+  }
+
+  /** Tells of the list of those who type if it changed, and looks again when the next one's time is over. */
+  #watchTyping(hasChanged: boolean): void {
+    const { typing } = this.#room.memory
+    if (hasChanged) this.ctx.waitUntil(this.#tell({}))
+    clearTimeout(this.#typingTimer)
+    const next = typing.nextExpiry()
+    if (next === undefined) return
+    const wait = Math.max(0, next - Date.now())
+    this.#typingTimer = setTimeout(() => this.#watchTyping(typing.expire(Date.now())), wait)
+  }
+
   // —— Sync ——
+
+  /** What a reader of `/sync` has to hear. In the same turn they become tellable again. */
+  async syncSlice(request: SliceRequest): Promise<Outcome<Slice>> {
+    const slice = syncSlice(this.#room, request, Date.now())
+    if (slice.ok) this.#notifier.read(request.reader)
+    return slice
+  }
 }

@@ -46,6 +46,7 @@ const table = {
   bad_state: [400, 'M_BAD_STATE', 'The room is not in a state that allows this'],
   bad_alias: [400, 'M_BAD_ALIAS', 'An alias does not point to this room'],
   unable_to_authorise_join: [400, 'M_UNABLE_TO_AUTHORISE_JOIN', 'This server cannot check the conditions of that join'],
+  unable_to_grant_join: [400, 'M_UNABLE_TO_GRANT_JOIN', 'No member of this server may let you in'],
   unknown_room: [404, 'M_NOT_FOUND', 'Unknown room'],
   unknown_event: [404, 'M_NOT_FOUND', 'Unknown event'],
   not_in_room: [403, 'M_FORBIDDEN', 'You are not in that room'],

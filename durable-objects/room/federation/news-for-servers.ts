@@ -55,6 +55,7 @@ export class NewsForServers {
     if (!reader.isKnown()) return
     const { roomId, pos, toldPos } = reader.header()
     const after = this.#told ?? toldPos
+    if (after === pos) return
     const destinations = destinationsOf(this.#room, after)
     if (destinations.length > 0) await this.#tell({ roomId, after, pos, destinations })
     this.#told = pos

@@ -1,23 +1,17 @@
 /** Spec: server-server-api/#receipts. */
 import { parseEventId } from '#protocol/identifiers/event-id.ts'
 import { parseRoomId } from '#protocol/identifiers/room-id.ts'
-import { parseUserId, serverNameOf, type UserId } from '#protocol/identifiers/user-id.ts'
+import { parseUserId, serverNameOf } from '#protocol/identifiers/user-id.ts'
 import type { ServerName } from '#protocol/identifiers/server-name.ts'
 import { isObject, own, type JsonObject, type JsonValue } from '#protocol/json/json.ts'
 
+import type { RemoteReceipt } from '../../../durable-objects/room/federation/remote-ephemeral.ts'
 import { roomOf } from '../../rooms.ts'
 import type { EduHandler } from './receive-edus.ts'
 
 /** Rooms and users of one EDU that are looked at. */
 const maxRooms = 50
 const maxUsers = 200
-
-export interface RemoteReceipt {
-  readonly user: UserId
-  readonly eventIds: readonly string[]
-  readonly threadId: string | undefined
-  readonly ts: number
-}
 
 export const receiveReceipts: EduHandler = async (env, origin, content) => {
   for (const [room, byType] of Object.entries(content).slice(0, maxRooms)) {

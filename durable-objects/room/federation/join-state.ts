@@ -1,0 +1,91 @@
+/**
+ * What a server that joins is told of the room: the state before its join and the auth chain of that, as a stream.
+ *
+ * Spec: server-server-api/#put_matrixfederationv2send_joinroomideventid. A large room's answer has some hundred thousand
+ * events: only their numbers are held in memory, the events themselves are read in slices while the answer goes out.
+ */
+import type { JsonObject } from '#protocol/json/json.ts'
+
+import type { Room } from '../room.ts'
+import type { GroupId, Nid } from '../stored-event.ts'
+
+const slice = 200
+
+export interface JoinState {
+  readonly state: readonly Nid[]
+  readonly authChain: readonly Nid[]
+  /** Servers in the room before the join. */
+  readonly servers: readonly string[]
+}
+
+/**
+ * Numbers of the events to tell. `omitMembers`: memberships are left out of the state, but for those that other state needs
+ * as auth events and of the room's heroes ("… the homeserver may omit membership events").
+ */
+export function joinState(room: Room, stateBefore: GroupId, omitMembers: boolean): JoinState {
+  const { reader, groups } = room
+  const whole = [...groups.readAll(stateBefore)]
+  const isMember = (key: string) => key.startsWith('13:m.room.member')
+  const state = whole.filter(([key]) => !omitMembers || !isMember(key)).map(([, nid]) => nid)
+  const inState = new Set(state)
+  const authChain = authChainOf(room, state).filter((nid) => !inState.has(nid))
+  const servers = new Set([...reader.joinedServers()])
+  return { state, authChain, servers: [...servers] }
+}
+
+/** Auth events of these events, and theirs, to the create event. Iterative; each event is read once. */
+export function authChainOf({ reader }: Room, nids: readonly Nid[]): Nid[] {
+  const chain = new Set<Nid>()
+  for (let frontier = [...nids]; frontier.length > 0;) {
+    const query = 'SELECT auth FROM events WHERE nid IN (SELECT value FROM json_each(?))'
+    const rows = reader.sql.exec<{ auth: string }>(query, JSON.stringify(frontier)).toArray()
+    const next = new Set<Nid>()
+    for (const { auth } of rows) {
+      const cited: Nid[] = JSON.parse(auth)
+      for (const nid of cited) if (!chain.has(nid)) next.add(nid)
+    }
+    for (const nid of next) chain.add(nid)
+    frontier = [...next]
+  }
+  return [...chain].sort((a, b) => a - b)
+}
+
+/** `"state":[…],"auth_chain":[…]` with `head` before them: the body of the answer. */
+export function streamJoinState(
+  room: Room,
+  head: JsonObject,
+  { state, authChain }: JoinState,
+): ReadableStream<Uint8Array> {
+  const encoder = new TextEncoder()
+  const parts = bodyParts(room, head, state, authChain)
+  return new ReadableStream<Uint8Array>({
+    pull(controller) {
+      const { done, value } = parts.next()
+      if (done) controller.close()
+      else controller.enqueue(encoder.encode(value))
+    },
+  })
+}
+
+function* bodyParts(
+  room: Room,
+  head: JsonObject,
+  state: readonly Nid[],
+  authChain: readonly Nid[],
+): Generator<string, void> {
+  yield `${JSON.stringify(head).slice(0, -1)},"state":[`
+  yield* eventList(room, state)
+  yield '],"auth_chain":['
+  yield* eventList(room, authChain)
+  yield ']}'
+}
+
+/** Straight from the rows: the memory of the object holds events that are in use. */
+function* eventList({ reader }: Room, nids: readonly Nid[]): Generator<string, void> {
+  for (let at = 0; at < nids.length; at += slice) {
+    const query = 'SELECT json FROM events WHERE nid IN (SELECT value FROM json_each(?))'
+    const rows = reader.sql.exec<{ json: string }>(query, JSON.stringify(nids.slice(at, at + slice))).toArray()
+    const text = rows.map(({ json }) => json).join(',')
+    if (text !== '') yield at === 0 ? text : `,${text}`
+  }
+}
