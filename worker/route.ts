@@ -3,6 +3,7 @@ import { fail } from '#protocol/errors.ts'
 import { parseEventId } from '#protocol/identifiers/event-id.ts'
 import { parseRoomId } from '#protocol/identifiers/room-id.ts'
 import { parseUserId } from '#protocol/identifiers/user-id.ts'
+import { isObject } from '#protocol/json/json.ts'
 import { parseFederationJson } from '#protocol/json/strict-json.ts'
 import type { Context } from 'hono'
 import * as v from 'valibot'
@@ -75,6 +76,8 @@ function parsePath(params: Record<string, string>): Record<string, never> {
 }
 
 function checkBody(schema: v.GenericSchema, body: unknown): unknown {
+  // A schema whose fields are all optional would take an array for an object.
+  if (!isObject(body)) refuse('bad_json', 'The body must be a JSON object')
   const result = v.safeParse(schema, body)
   if (result.success) return result.output
   const issue = result.issues[0]

@@ -39,7 +39,12 @@ function fromOldKeys(body: JsonObject, serverName: ServerName): UserId | undefin
 function fromUser(user: unknown, serverName: ServerName): UserId | undefined {
   if (user === undefined) return refuse('missing_param', 'identifier.user is missing')
   if (typeof user !== 'string') return refuse('bad_json', 'identifier.user: Expected a string')
-  if (!user.startsWith('@')) return makeUserId(user.toLowerCase(), serverName)
+  if (!user.startsWith('@')) return makeUserId(uncapitalised(user), serverName)
   const colon = user.indexOf(':')
-  return parseUserId(colon < 0 ? user : user.slice(0, colon).toLowerCase() + user.slice(colon))
+  return parseUserId(colon < 0 ? user : uncapitalised(user.slice(0, colon)) + user.slice(colon))
+}
+
+/** A–Z to a–z and nothing else: `toLowerCase` would also make the Kelvin sign a k, and two names one. */
+export function uncapitalised(text: string): string {
+  return text.replace(/[A-Z]/g, (letter) => letter.toLowerCase())
 }

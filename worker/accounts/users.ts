@@ -14,6 +14,7 @@ import { refuse } from '../refusal.ts'
 import { isConstraintFailure } from './constraint.ts'
 import { devices, profiles, registrationTokens, users } from './schema.ts'
 import { forgetTokens } from './token-cache.ts'
+import { uncapitalised } from './user-identifier.ts'
 
 export type User = typeof users.$inferSelect
 
@@ -39,7 +40,7 @@ export async function userExists(env: Env, userId: UserId): Promise<boolean> {
  * Spec: appendices/#user-identifiers, "255 characters" for the whole ID.
  */
 export function chosenUserId(username: string, serverName: ServerName): UserId {
-  const userId = makeUserId(username.toLowerCase(), serverName)
+  const userId = makeUserId(uncapitalised(username), serverName)
   if (userId === undefined) {
     return refuse(
       'invalid_username',
