@@ -25,6 +25,7 @@ import type { ClientEvent } from './client-event.ts'
 import { type ContextRequest, type EventContext, eventContext } from './context.ts'
 import { createRoom, type CreateRequest } from './create-room.ts'
 import { eventById, type EventRequest } from './event-by-id.ts'
+import { maySendState, type RoomFacts, roomFacts } from './facts.ts'
 import { forgetRoom, joinRequirements, type MembershipRequest, setMembership } from './membership.ts'
 import { joinedMembers, type JoinedMember, members, type MembersRequest } from './members.ts'
 import { type Messages, messages, type MessagesRequest } from './messages.ts'
@@ -245,6 +246,16 @@ export class RoomDO extends DurableObject<Env> {
   /** Who is joined, for those who are. */
   async joinedMembers(request: { reader: UserId }): Promise<Outcome<{ joined: Record<string, JoinedMember> }>> {
     return joinedMembers(this.#room, request)
+  }
+
+  /** What the room is called and who may come in, for the server's own use. */
+  async facts(): Promise<Outcome<RoomFacts>> {
+    return roomFacts(this.#room)
+  }
+
+  /** Whether a user is joined and has the power for state events of a type. */
+  async maySendState(asked: { user: UserId; type: string }): Promise<Outcome<{ allowed: boolean }>> {
+    return maySendState(this.#room, asked)
   }
 
   // —— Receipts, typing ——
