@@ -1,8 +1,7 @@
 /**
  * The state after several events: state resolution over state groups.
  *
- * Spec: server-server-api/#room-state-resolution. Groups that hold the same are never resolved, and what was resolved once
- * is kept: a fork that stays open costs one resolution, not one per event.
+ * Spec: server-server-api/#room-state-resolution. Groups that hold the same are never resolved.
  */
 import type { StateMap, StateMapKey } from '#protocol/events/state-map.ts'
 import type { EventId } from '#protocol/identifiers/event-id.ts'
@@ -10,7 +9,6 @@ import { resolveState } from '#protocol/state-resolution/resolve-state.ts'
 
 import { authGraph } from './auth-graph.ts'
 import type { Room } from './room.ts'
-import type { StateNids } from './state-groups.ts'
 import { type GroupId, type Nid, outcomes } from './stored-event.ts'
 
 /** The group that holds the resolved state of all `groups`, of which there is at least one. */
@@ -20,10 +18,10 @@ export function mergeState(room: Room, groups: readonly GroupId[]): GroupId {
   if (newest === undefined) throw new Error('there is no state to merge')
   if (different.length === 1) return newest
   const name = different.join()
-  const known = room.merged.get(name)
+  const known = room.merges.groups.get(name)
   if (known !== undefined) return known
   const merged = resolveGroups(room, newest, different)
-  room.merged.set(name, merged)
+  room.merges.groups.set(name, merged)
   return merged
 }
 
@@ -36,13 +34,13 @@ function differentStates({ groups }: Room, ids: readonly GroupId[]): GroupId[] {
   return different
 }
 
+/** Resolves, and hangs what comes out on `parent`, the first of the groups. */
 function resolveGroups(room: Room, parent: GroupId, ids: readonly GroupId[]): GroupId {
-  const { reader, groups, crypto } = room
-  const states = ids.map((id) => groups.readAll(id))
-  const eventIds = eventIdsOf(room, states)
+  const { reader, groups, crypto, merges } = room
+  const stateSets = ids.map((id) => stateOf(room, id))
   const resolved = resolveState({
     rules: reader.rules,
-    stateSets: states.map((state) => withEventIds(state, eventIds)),
+    stateSets,
     // A rejected event never takes part, whoever cites it.
     lookup: (id) => {
       const event = reader.eventById(id)
@@ -51,30 +49,46 @@ function resolveGroups(room: Room, parent: GroupId, ids: readonly GroupId[]): Gr
     graph: authGraph(reader),
     crypto,
   })
-  const before = states[0] ?? new Map()
+  const before = stateSets[0] ?? new Map()
   const changes = new Map<StateMapKey, Nid>()
-  for (const [key, eventId] of resolved) {
-    const nid = reader.nidOf(eventId)
-    if (nid === undefined) throw new Error(`state resolution chose ${eventId}, which this room does not have`)
-    if (before.get(key) !== nid) changes.set(key, nid)
-  }
+  for (const [key, eventId] of resolved) if (before.get(key) !== eventId) changes.set(key, nidOf(room, eventId))
   for (const key of before.keys()) if (!resolved.has(key)) changes.set(key, 0)
-  return groups.child(parent, changes)
+  const merged = groups.child(parent, changes)
+  merges.noteState(merged, resolved)
+  return merged
 }
 
-function eventIdsOf({ reader }: Room, states: readonly StateNids[]): Map<Nid, EventId> {
-  const nids = new Set(states.flatMap((state) => [...state.values()]))
-  const query = 'SELECT nid, event_id AS eventId FROM events WHERE nid IN (SELECT value FROM json_each(?))'
-  const rows = reader.sql.exec<{ nid: Nid; eventId: EventId }>(query, JSON.stringify([...nids]))
-  return new Map([...rows].map(({ nid, eventId }) => [nid, eventId]))
+function nidOf({ reader }: Room, eventId: EventId): Nid {
+  const nid = reader.nidOf(eventId)
+  if (nid === undefined) throw new Error(`state resolution chose ${eventId}, which this room does not have`)
+  return nid
 }
 
-function withEventIds(state: StateNids, eventIds: ReadonlyMap<Nid, EventId>): StateMap {
-  return new Map(
-    [...state].map(([key, nid]) => {
-      const eventId = eventIds.get(nid)
-      if (eventId === undefined) throw new Error(`no event has nid ${nid}`)
-      return [key, eventId]
-    }),
+/** The whole state of a group, by event ID: the latest one that was read, with what is different. */
+function stateOf(room: Room, group: GroupId): StateMap {
+  const { groups, merges } = room
+  const { latest } = merges
+  if (latest?.group === group) return latest.state
+  const state = new Map(latest?.state)
+  const changes = latest
+    ? [...groups.diff(latest.group, group)].map(([key, [, nid]]) => [key, nid] as const)
+    : [...groups.readAll(group)]
+  const eventIds = eventIdsOf(
+    room,
+    changes.map(([, nid]) => nid).filter((nid) => nid !== undefined),
   )
+  for (const [key, nid] of changes) {
+    const eventId = nid === undefined ? undefined : eventIds.get(nid)
+    if (nid === undefined) state.delete(key)
+    else if (eventId === undefined) throw new Error(`no event has nid ${nid}`)
+    else state.set(key, eventId)
+  }
+  merges.noteState(group, state)
+  return state
+}
+
+function eventIdsOf({ reader }: Room, nids: readonly Nid[]): Map<Nid, EventId> {
+  const query = 'SELECT nid, event_id AS eventId FROM events WHERE nid IN (SELECT value FROM json_each(?))'
+  const rows = reader.sql.exec<{ nid: Nid; eventId: EventId }>(query, JSON.stringify(nids))
+  return new Map([...rows].map(({ nid, eventId }) => [nid, eventId]))
 }

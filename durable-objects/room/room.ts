@@ -8,9 +8,9 @@ import { stateMapKey } from '#protocol/events/state-map.ts'
 import type { ServerName } from '#protocol/identifiers/server-name.ts'
 import type { Crypto } from '#protocol/signing/crypto.ts'
 
-import { Lru } from '../shared/lru.ts'
 import { migrate } from '../shared/migrate.ts'
 import { LazyMembers } from './lazy-members.ts'
+import { MergeMemory } from './merge-memory.ts'
 import { migrations } from './migrations.ts'
 import { Reader } from './reader.ts'
 import { StateGroups } from './state-groups.ts'
@@ -25,8 +25,7 @@ export interface Room {
   readonly reader: Reader
   readonly groups: StateGroups
   readonly transactor: Transactor
-  /** What state resolution made of several groups, by their IDs in order: forks are merged once. */
-  readonly merged: Lru<string, GroupId>
+  readonly merges: MergeMemory
   readonly memory: ReadMemory
 }
 
@@ -41,16 +40,16 @@ export interface ReadMemory {
 export function openRoom(storage: DurableObjectStorage, serverName: ServerName, crypto: Crypto): Room {
   const reader = new Reader(storage.sql, serverName)
   const groups = new StateGroups(storage.sql)
-  const merged = new Lru<string, GroupId>(200)
+  const merges = new MergeMemory()
   if (reader.isKnown()) migrate(storage, migrations)
   const forget = () => {
     reader.forget()
     groups.forget()
-    merged.clear()
+    merges.forget()
   }
   const transactor = new Transactor(storage, reader, forget)
   const memory = { typing: new Typing(), lazyMembers: new LazyMembers(), counts: undefined }
-  return { serverName, crypto, reader, groups, transactor, merged, memory }
+  return { serverName, crypto, reader, groups, transactor, merges, memory }
 }
 
 /** The room's state in a group, as the core looks it up; the current state goes by its table. */
