@@ -45,6 +45,24 @@ export interface Written {
 
 /** Sends a draft, or says why the room does not take it; then nothing is stored. Runs inside a turn of the transactor. */
 export function authorEvent(room: Room, identity: ServerIdentity, draft: Draft): Outcome<Written> {
+  const composed = composeEvent(room, identity, draft)
+  if (!composed.ok) return composed
+  const { event, changedMembers } = append(room, {
+    pdu: composed.pdu,
+    outcome: outcomes.accepted,
+    stateBefore: composed.stateBefore,
+    source: 'own',
+    txn: draft.txn,
+  })
+  return { ok: true, event_id: event.event_id, sender: draft.sender, isNew: true, changedMembers }
+}
+
+/** The event of a draft at the end of the room, signed and allowed, but not stored. */
+export function composeEvent(
+  room: Room,
+  identity: ServerIdentity,
+  draft: Draft,
+): Outcome<{ pdu: Pdu; stateBefore: GroupId }> {
   const { reader } = room
   const { rules, roomId, extremities, currentGroup } = reader.header()
   // This server has no events to build on, or only old ones: whoever asks has to go to a server that is in the room.
@@ -63,15 +81,7 @@ export function authorEvent(room: Room, identity: ServerIdentity, draft: Draft):
   if (!built.ok) return fail(reasonOf[built.reason], built.message)
 
   const verdict = checkAuthRules(rules, built.pdu, state, crypto)
-  if (!verdict.ok) return refusal(room, draft, verdict.message)
-  const { event, changedMembers } = append(room, {
-    pdu: built.pdu,
-    outcome: outcomes.accepted,
-    stateBefore,
-    source: 'own',
-    txn: draft.txn,
-  })
-  return { ok: true, event_id: event.event_id, sender, isNew: true, changedMembers }
+  return verdict.ok ? { ok: true, pdu: built.pdu, stateBefore } : refusal(room, draft, verdict.message)
 }
 
 /** Everything in a built event but its content and the length of its type and state key is ours. */

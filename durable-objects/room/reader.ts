@@ -272,6 +272,12 @@ export class Reader {
     if (this.#lastNid !== undefined) this.#lastNid = Math.max(this.#lastNid, event.nid)
   }
 
+  noteMoved(event: StoredEvent, nid: Nid): void {
+    this.#events.delete(event.nid)
+    this.#nids.delete(event.event_id)
+    if (this.#lastNid !== undefined) this.#lastNid = Math.max(this.#lastNid, nid)
+  }
+
   forgetEvent(nid: Nid): void {
     this.#events.delete(nid)
   }

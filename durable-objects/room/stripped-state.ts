@@ -31,6 +31,15 @@ export function strippedStateAt({ groups, reader }: Room, member: StoredEvent): 
   return [...reader.events(nids.sort((a, b) => a - b)), member].map(strippedEvent)
 }
 
+/** The same for an invite that is not in the room yet. Spec: server-server-api/#put_matrixfederationv2inviteroomideventid. */
+export function strippedStateForInvite({ reader }: Room, sender: string): JsonObject[] {
+  const places = [...types.map((type) => [type, ''] as const), ['m.room.member', sender] as const]
+  return places.flatMap(([type, stateKey]) => {
+    const event = reader.current(type, stateKey)
+    return event ? [strippedEvent(event)] : []
+  })
+}
+
 /** The same for a room this server is not in, of which it has what the other server sent with the invite. */
 export function strippedStateFromOutside(
   { reader }: Room,

@@ -146,6 +146,19 @@ export class Transactor {
     return this.#note(row, outlier.pdu)
   }
 
+  /** Gives an outlier that was stored before its auth events a place after them. */
+  moveOutlier(outlier: StoredEvent, nid: Nid, auth: readonly Nid[]): void {
+    this.#sql.exec('UPDATE events SET nid = ?, auth = ? WHERE nid = ?', nid, JSON.stringify(auth), outlier.nid)
+    this.#sql.exec('UPDATE outside_memberships SET event_nid = ? WHERE event_nid = ?', nid, outlier.nid)
+    this.#reader.noteMoved(outlier, nid)
+    this.#reader.noteOutsideMembers()
+  }
+
+  rejectOutlier(nid: Nid, reason: string): void {
+    this.#sql.exec('UPDATE events SET outcome = 2, reject_reason = ? WHERE nid = ?', reason, nid)
+    this.#reader.forgetEvent(nid)
+  }
+
   /** Overwrites what an event said by its redacted form. */
   redactEvent(event: StoredEvent, by: Nid, redacted: JsonObject): void {
     this.#sql.exec('UPDATE events SET redacted_by = ?, json = ? WHERE nid = ?', by, JSON.stringify(redacted), event.nid)

@@ -18,6 +18,7 @@ import { createEventIdOf } from '#protocol/identifiers/room-id.ts'
 import type { UserId } from '#protocol/identifiers/user-id.ts'
 
 import { append, stateAfterAll } from '../append.ts'
+import { placeUnjudged } from './outside.ts'
 import { currentStateLookup, type Room, stateLookup } from '../room.ts'
 import { type GroupId, outcomes, type StoredEvent } from '../stored-event.ts'
 
@@ -48,6 +49,7 @@ export function receivePdu(room: Room, pdu: Pdu, stateBefore?: GroupId): Receive
   // Only a create event stands on nothing, and that one comes with a join, never alone.
   if (stateBefore === undefined && prevs.length === 0) return rejectUnplaced('an event without prev_events')
   const before = stateBefore ?? stateAfterAll(room, prevs)
+  placeUnjudged(room, pdu)
 
   // 4. "Passes authorization rules based on the event's auth events, otherwise it is rejected."
   // 5. "Passes authorization rules based on the state before the event, otherwise it is rejected."
@@ -68,10 +70,16 @@ export function missingPrevEvents({ reader }: Room, pdu: Pdu): EventId[] {
  * auth events alone, all of which have to be here. Returns false, and stores nothing, where one is not.
  */
 export function receiveOutlier(room: Room, pdu: Pdu): boolean {
-  const { reader } = room
-  if (reader.nidOf(pdu.event_id) !== undefined) return true
+  const { reader, transactor } = room
+  const wasUnjudged = placeUnjudged(room, pdu)
+  const stored = reader.nidOf(pdu.event_id)
+  if (stored !== undefined && !wasUnjudged) return true
   if (pdu.auth_events.some((id) => reader.nidOf(id) === undefined)) return false
   const fault = authFault(room, pdu)
+  if (stored !== undefined) {
+    if (fault !== undefined) transactor.rejectOutlier(stored, fault)
+    return true
+  }
   append(room, {
     pdu,
     outcome: fault === undefined ? outcomes.outlier : outcomes.rejected,

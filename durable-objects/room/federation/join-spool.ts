@@ -1,0 +1,71 @@
+/**
+ * Where the events of a join's answer wait until all are there: only then is it known in which order they can be judged.
+ * The table exists while a join is under way.
+ */
+import { authOrder } from '#protocol/events/auth-order.ts'
+import { pduFromStored } from '#protocol/events/event-format.ts'
+import type { Pdu } from '#protocol/events/pdu.ts'
+import type { EventId } from '#protocol/identifiers/event-id.ts'
+import type { RoomVersionRules } from '#protocol/room-versions/rules.ts'
+
+export class JoinSpool {
+  readonly #sql: SqlStorage
+  readonly #rules: RoomVersionRules
+
+  constructor(sql: SqlStorage, rules: RoomVersionRules) {
+    this.#sql = sql
+    this.#rules = rules
+    sql.exec('DROP TABLE IF EXISTS join_spool')
+    sql.exec(
+      'CREATE TABLE join_spool(event_id TEXT PRIMARY KEY, auth TEXT NOT NULL, is_state INTEGER NOT NULL, json TEXT NOT NULL) WITHOUT ROWID',
+    )
+  }
+
+  /** Events that were verified. One that is told twice, as state and as auth event, is state. */
+  add(pdus: readonly Pdu[], isState: boolean): void {
+    for (const { event_id, auth_events, json } of pdus) {
+      this.#sql.exec(
+        'INSERT INTO join_spool(event_id, auth, is_state, json) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET is_state = max(is_state, excluded.is_state)',
+        event_id,
+        JSON.stringify(auth_events),
+        isState ? 1 : 0,
+        JSON.stringify(json),
+      )
+    }
+  }
+
+  /** All event IDs, auth events first. */
+  inAuthOrder(): EventId[] {
+    const rows = this.#sql.exec<{ event_id: EventId; auth: string }>('SELECT event_id, auth FROM join_spool').toArray()
+    return authOrder(rows.map(({ event_id, auth }) => ({ event_id, auth_events: authIds(auth) }))).map(
+      ({ event_id }) => event_id,
+    )
+  }
+
+  /** Some of the events, in the order asked for. */
+  read(eventIds: readonly EventId[]): Pdu[] {
+    const query = 'SELECT event_id, json FROM join_spool WHERE event_id IN (SELECT value FROM json_each(?))'
+    const rows = this.#sql.exec<{ event_id: EventId; json: string }>(query, JSON.stringify(eventIds)).toArray()
+    const found = new Map(rows.map(({ event_id, json }) => [event_id, json]))
+    return eventIds.flatMap((id) => {
+      const json = found.get(id)
+      return json === undefined ? [] : [pduFromStored(this.#rules, JSON.parse(json), id)]
+    })
+  }
+
+  /** The events told as state. */
+  stateIds(): EventId[] {
+    return this.#sql
+      .exec<{ event_id: EventId }>('SELECT event_id FROM join_spool WHERE is_state = 1')
+      .toArray()
+      .map(({ event_id }) => event_id)
+  }
+
+  end(): void {
+    this.#sql.exec('DROP TABLE IF EXISTS join_spool')
+  }
+}
+
+function authIds(json: string): EventId[] {
+  return JSON.parse(json)
+}
