@@ -62,3 +62,49 @@ export const long = 20_000
 export function aMoment(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, 40))
 }
+
+/** A person in rooms, saying things. */
+export async function createRoom(user: Client, body: object = {}): Promise<string> {
+  const answer = await user.post<{ room_id: string }>('/createRoom', body)
+  expect(answer.status, answer.text).toBe(200)
+  return answer.body.room_id
+}
+
+export async function join(user: Client, room: string): Promise<void> {
+  expect((await user.post(`/rooms/${encodeURIComponent(room)}/join`)).status).toBe(200)
+}
+
+export async function leave(user: Client, room: string): Promise<void> {
+  expect((await user.post(`/rooms/${encodeURIComponent(room)}/leave`)).status).toBe(200)
+}
+
+export async function invite(user: Client, room: string, other: { readonly userId: string }): Promise<void> {
+  expect((await user.post(`/rooms/${encodeURIComponent(room)}/invite`, { user_id: other.userId })).status).toBe(200)
+}
+
+let transactions = 0
+
+/** Sends a message and returns its event ID. */
+export async function say(user: Client, room: string, body: string): Promise<string> {
+  const path = `/rooms/${encodeURIComponent(room)}/send/m.room.message/t${++transactions}`
+  const answer = await user.put<{ event_id: string }>(path, { msgtype: 'm.text', body })
+  expect(answer.status, answer.text).toBe(200)
+  return answer.body.event_id
+}
+
+export async function setState(user: Client, room: string, type: string, content: object, key = ''): Promise<string> {
+  const path = `/rooms/${encodeURIComponent(room)}/state/${type}/${encodeURIComponent(key)}`
+  const answer = await user.put<{ event_id: string }>(path, content)
+  expect(answer.status, answer.text).toBe(200)
+  return answer.body.event_id
+}
+
+/** The bodies of the messages in a list of events. */
+export function bodies(list: { readonly events: readonly SyncEvent[] } | undefined): unknown[] {
+  return (list?.events ?? []).filter(({ type }) => type === 'm.room.message').map(({ content }) => content['body'])
+}
+
+/** The types of the events of a list, with the state key where there is one. */
+export function types(list: { readonly events: readonly SyncEvent[] } | undefined): string[] {
+  return (list?.events ?? []).map(({ type, state_key: key }) => (key === undefined ? type : `${type}|${key}`))
+}
