@@ -13,13 +13,21 @@ export interface Answer {
 
 const agent = new Agent({ keepAlive: true, maxSockets: Infinity })
 
+const password = 'the password of all'
+
 /** Registers an account and returns a client signed in to it. */
 export async function newClient(base: string, username: string): Promise<Client> {
-  const { json } = await send(base, 'POST', '/_matrix/client/v3/register', undefined, {
-    username,
-    password: 'a password of the benchmark',
-    auth: { type: 'm.login.dummy' },
-  })
+  const auth = { type: 'm.login.dummy' }
+  return clientOf(base, await send(base, 'POST', '/_matrix/client/v3/register', undefined, { username, password, auth }))
+}
+
+/** Signs in to an account that `newClient` made. */
+export async function signIn(base: string, username: string): Promise<Client> {
+  const body = { type: 'm.login.password', identifier: { type: 'm.id.user', user: username }, password }
+  return clientOf(base, await send(base, 'POST', '/_matrix/client/v3/login', undefined, body))
+}
+
+function clientOf(base: string, { json }: Answer): Client {
   const token = text(json, 'access_token')
   return {
     userId: text(json, 'user_id'),

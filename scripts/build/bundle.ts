@@ -6,8 +6,17 @@
  * longer to load than the whole check, is not even imported.
  */
 import { createHash } from 'node:crypto'
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
+import { basename, join, resolve } from 'node:path'
 
 /** A module of the Worker, by its path relative to the project. */
 export interface WorkerModule {
@@ -48,12 +57,21 @@ const recipe = {
 export async function bundleWorker(folder = 'dist', { force = false } = {}): Promise<Bundle> {
   if (!force && isUpToDate(folder)) return { modules: modulesIn(folder), built: false }
   const { build } = await import('esbuild')
-  for (const stale of wasmIn(folder)) rmSync(join(folder, stale))
-  const { metafile } = await build({ ...mutable(recipe), outdir: folder })
-  const stamp: Stamp = { recipe: hashOfRecipe(), inputs: stateOf(Object.keys(metafile.inputs)) }
+  const { metafile, outputFiles } = await build({ ...mutable(recipe), outdir: folder, write: false })
   mkdirSync(folder, { recursive: true })
-  writeFileSync(stampIn(folder), JSON.stringify(stamp))
+  for (const { path, contents } of outputFiles) replaceFile(path, contents)
+  const fresh = new Set(outputFiles.map(({ path }) => basename(path)))
+  for (const stale of wasmIn(folder).filter((name) => !fresh.has(name))) rmSync(join(folder, stale))
+  const stamp: Stamp = { recipe: hashOfRecipe(), inputs: stateOf(Object.keys(metafile.inputs)) }
+  replaceFile(stampIn(folder), JSON.stringify(stamp))
   return { modules: modulesIn(folder), built: true }
+}
+
+/** Others may build or start at the same time: they find the old file or the new one, never half of one. */
+function replaceFile(path: string, contents: string | Uint8Array): void {
+  const unfinished = `${path}.${process.pid}`
+  writeFileSync(unfinished, contents)
+  renameSync(unfinished, path)
 }
 
 /** The bundle as it lies there, whatever the sources say; undefined where there is none. */
