@@ -17,7 +17,7 @@ import type { JsonObject } from '#protocol/json/json.ts'
 import type { ServerIdentity } from '../../worker/server-identity.ts'
 import { append, stateAfterAll } from './append.ts'
 import { type Room, stateLookup } from './room.ts'
-import { outcomes, type StoredEvent } from './stored-event.ts'
+import { type GroupId, outcomes, type StoredEvent } from './stored-event.ts'
 import type { Transaction } from './transactor.ts'
 
 /** An event somebody here wants to send. */
