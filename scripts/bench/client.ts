@@ -18,7 +18,10 @@ const password = 'the password of all'
 /** Registers an account and returns a client signed in to it. */
 export async function newClient(base: string, username: string): Promise<Client> {
   const auth = { type: 'm.login.dummy' }
-  return clientOf(base, await send(base, 'POST', '/_matrix/client/v3/register', undefined, { username, password, auth }))
+  return clientOf(
+    base,
+    await send(base, 'POST', '/_matrix/client/v3/register', undefined, { username, password, auth }),
+  )
 }
 
 /** Signs in to an account that `newClient` made. */
@@ -51,9 +54,21 @@ export async function sendMessage(client: Client, roomId: string, body: string):
   return text((await client.call('PUT', path, { msgtype: 'm.text', body })).json, 'event_id')
 }
 
+/** A field of an answer, whatever it may be. */
+export function fieldOf(json: unknown, name: string): unknown {
+  return typeof json === 'object' && json !== null ? Reflect.get(json, name) : undefined
+}
+
+/** A field of an answer that must be a list. */
+export function listIn(json: unknown, name: string): unknown[] {
+  const value = fieldOf(json, name)
+  if (!Array.isArray(value)) throw new Error(`the answer has no list ${name}: ${JSON.stringify(json)}`)
+  return value
+}
+
 /** A field of an answer that must be text. */
 export function text(json: unknown, name: string): string {
-  const value: unknown = typeof json === 'object' && json !== null ? Reflect.get(json, name) : undefined
+  const value = fieldOf(json, name)
   if (typeof value !== 'string') throw new Error(`the answer has no ${name}: ${JSON.stringify(json)}`)
   return value
 }

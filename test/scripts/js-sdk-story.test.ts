@@ -19,6 +19,7 @@ import {
 } from 'matrix-js-sdk'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 
+import { text } from '../../scripts/bench/client.ts'
 import { type BackgroundServer, freePort, startInBackground } from '../../scripts/serve/start-in-background.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'hearth-test-'))
@@ -97,7 +98,7 @@ test('Alice and Bob make accounts and sign in', { timeout: 60_000 }, async () =>
       .registerRequest({ username, password })
       .catch((error: { data: unknown }) => error.data)
     expect(refused).toMatchObject({ flows: expect.arrayContaining([{ stages: ['m.login.dummy'] }]) })
-    const { session } = refused as { session: string }
+    const session = text(refused, 'session')
     const made = await stranger.registerRequest({ username, password, auth: { type: 'm.login.dummy', session } })
     expect(made.user_id).toBe(`@${username}:story.example`)
   }

@@ -6,12 +6,11 @@
 import { mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, get } from 'node:https'
 import { connect } from 'node:net'
-import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 
-import { type Client, createRoom, newClient, sendMessage, signIn } from '../../scripts/bench/client.ts'
+import { type Client, createRoom, fieldOf, listIn, newClient, sendMessage, signIn } from '../../scripts/bench/client.ts'
 import { type BackgroundServer, freePort, startInBackground } from '../../scripts/serve/start-in-background.ts'
 import { makeCertificates } from './certificates.ts'
 
@@ -108,8 +107,8 @@ test('it trusts the authority it is told to, when it asks other servers', { time
     asked.push(request.url)
     response.writeHead(404).end()
   })
-  await new Promise<void>((listening) => other.listen(0, '127.0.0.1', listening))
-  const { port: otherPort } = other.address() as AddressInfo
+  const otherPort = await freePort()
+  await new Promise<void>((listening) => other.listen(otherPort, '127.0.0.1', listening))
   // Whoever claims to be a server is asked for its keys.
   const claim = `X-Matrix origin="127.0.0.1:${otherPort}",key="ed25519:1",sig="c2ln",destination="fox.example"`
   const answer = await fetch(`${base()}/_matrix/federation/v1/send/1`, {
@@ -132,9 +131,10 @@ async function messages(): Promise<string[]> {
   const found: string[] = []
   for (let from = ''; ;) {
     const page = (await alice.call('GET', `/rooms/${encodeURIComponent(roomId)}/messages?dir=b&limit=100${from}`)).json
-    const { chunk, end } = page as { chunk: { content: { body?: string } }[]; end?: string }
-    found.push(...chunk.flatMap(({ content: { body } }) => body ?? []))
-    if (end === undefined) return found
+    const bodies = listIn(page, 'chunk').map((event) => fieldOf(fieldOf(event, 'content'), 'body'))
+    found.push(...bodies.filter((body) => typeof body === 'string'))
+    const end = fieldOf(page, 'end')
+    if (typeof end !== 'string') return found
     from = `&from=${encodeURIComponent(end)}`
   }
 }

@@ -1,5 +1,5 @@
 /** The first /sync of an account in many rooms, and one that has nothing new. */
-import { createRoom, newClient, sendMessage, text } from '../client.ts'
+import { createRoom, listIn, newClient, sendMessage, text } from '../client.ts'
 import { measure, type Row } from '../measure.ts'
 import type { Bench } from '../setting.ts'
 
@@ -11,9 +11,8 @@ export async function* initialSync({ server, sizes }: Bench): AsyncGenerator<Row
     count: sizes.rooms,
     run: async (n) => void (await createRoom(owner, { preset: 'private_chat', name: `Room ${n}` })),
   })
-  const joined = (await owner.call('GET', '/joined_rooms')).json
-  const rooms: unknown = typeof joined === 'object' && joined !== null ? Reflect.get(joined, 'joined_rooms') : []
-  for (const room of Array.isArray(rooms) ? rooms : []) await sendMessage(owner, String(room), 'hello')
+  const rooms = listIn((await owner.call('GET', '/joined_rooms')).json, 'joined_rooms')
+  for (const room of rooms) await sendMessage(owner, String(room), 'hello')
 
   let since = ''
   let bytes = 0
