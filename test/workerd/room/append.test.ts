@@ -1,67 +1,15 @@
 /** Events of other servers in the DAG: forks, merges, outliers, refused ones, late ones, missing ones. */
-import { authEventKeys } from '#protocol/events/auth-events-selection.ts'
-import { buildEvent } from '#protocol/events/build-event.ts'
-import type { Pdu } from '#protocol/events/pdu.ts'
 import { stateMapKey } from '#protocol/events/state-map.ts'
 import { parseEventId, type EventId } from '#protocol/identifiers/event-id.ts'
-import { parseServerName } from '#protocol/identifiers/server-name.ts'
-import type { UserId } from '#protocol/identifiers/user-id.ts'
-import type { JsonObject } from '#protocol/json/json.ts'
 import { roomVersions } from '#protocol/room-versions/rules.ts'
-import { signingKeyOf } from '#protocol/signing/keys.ts'
 import { env } from 'cloudflare:workers'
 import { describe, expect, it } from 'vitest'
-import { append, type Appended, type Arrival, stateAfterAll } from '../../../durable-objects/room/append.ts'
 import { type Room, stateLookup } from '../../../durable-objects/room/room.ts'
 import { sendEvent } from '../../../durable-objects/room/send-event.ts'
-import { type GroupId, outcomes, type StoredEvent } from '../../../durable-objects/room/stored-event.ts'
-import { nodeCrypto } from '../../../worker/node-crypto.ts'
+import { outcomes, type StoredEvent } from '../../../durable-objects/room/stored-event.ts'
 import { serverIdentity } from '../../../worker/server-identity.ts'
+import { build, now, receive, store } from './remote-events.ts'
 import { alice, bob, join, makeRoom, mallory, rows, rules, say, type TestRoom, timeline, withRoom } from './rooms.ts'
-
-const elsewhere = parseServerName('localhost:1')
-const key = signingKeyOf('ed25519:remote', new Uint8Array(32).fill(7))
-let clock = 1_800_000_000_000
-
-interface Remote {
-  readonly type: string
-  readonly stateKey?: string
-  readonly sender?: UserId
-  readonly content?: JsonObject
-  readonly redacts?: EventId
-  readonly prev: readonly StoredEvent[]
-  /** Where it is not the state after `prev`. */
-  readonly state?: GroupId
-}
-
-/** An event of Mallory's server. */
-function build(room: Room, event: Remote): Pdu {
-  const { type, stateKey, sender = mallory, content = {}, prev } = event
-  const state = stateLookup(room, event.state ?? stateAfterAll(room, prev))
-  const authEvents = authEventKeys(room.reader.rules, { type, state_key: stateKey, sender, content })
-    .map(([type, stateKey]) => state(type, stateKey)?.event_id)
-    .filter((id) => id !== undefined)
-  const { roomId } = room.reader.header()
-  const draft = { ...event, rules: room.reader.rules, roomId, sender, content, prevEvents: prev, authEvents }
-  if (elsewhere === undefined) throw new Error('no server name')
-  const built = buildEvent({ ...draft, originServerTs: (clock += 1) }, elsewhere, key, nodeCrypto)
-  if (!built.ok) throw new Error(built.message)
-  return built.pdu
-}
-
-function store(room: Room, pdu: Pdu, arrival: Partial<Arrival> = {}): Appended {
-  const prev = pdu.prev_events.map((id) => room.reader.eventById(id)).filter((event) => event !== undefined)
-  const stateBefore = 'stateBefore' in arrival ? arrival.stateBefore : stateAfterAll(room, prev)
-  return room.transactor.turn(() => ({
-    ok: true,
-    ...append(room, { pdu, outcome: outcomes.accepted, source: 'live', ...arrival, stateBefore }),
-  }))
-}
-
-/** Builds and stores in one. */
-function receive(room: Room, event: Remote, arrival: Partial<Arrival> = {}): StoredEvent {
-  return store(room, build(room, event), arrival).event
-}
 
 function extremities(room: Room): EventId[] {
   return room.reader.events(room.reader.header().extremities).map(({ event_id }) => event_id)
@@ -112,7 +60,7 @@ describe.each(roomVersions)('room version %s', (version) => {
       expect(opened.reader.localJoined()).toEqual(new Set([alice]))
       const groups = opened.reader.sql.exec('SELECT count(*) AS n FROM state_groups').one()
 
-      const sent = sendEvent(opened, identity, { sender: alice, type: 'm.room.message', content: {} }, clock)
+      const sent = sendEvent(opened, identity, { sender: alice, type: 'm.room.message', content: {} }, now())
       if (!sent.ok) throw new Error(sent.message)
       const event = opened.reader.eventById(sent.event_id)
       expect(event?.pdu.prev_events).toEqual([left.event_id, right.event_id])
@@ -215,7 +163,7 @@ describe.each([
         { stateBefore: before.currentGroup },
       )
       expect(extremities(opened)).toEqual([accepted.event_id])
-      const sent = sendEvent(opened, identity, { sender: alice, type: 'm.room.message', content: {} }, clock)
+      const sent = sendEvent(opened, identity, { sender: alice, type: 'm.room.message', content: {} }, now())
       expect(sent).toMatchObject({ ok: true })
     })
     expect(await timeline(room)).toEqual([...shown, 'm.room.message', 'm.room.message'])
@@ -282,7 +230,7 @@ it('builds on the twenty newest of very many ends, with the state after exactly 
     const ends = [receive(opened, topic)]
     for (let at = 0; at < 24; at++)
       ends.push(receive(opened, { type: 'm.room.message', content: { at }, prev: [root] }))
-    const sent = sendEvent(opened, identity, { sender: alice, type: 'm.room.message', content: {} }, clock)
+    const sent = sendEvent(opened, identity, { sender: alice, type: 'm.room.message', content: {} }, now())
     if (!sent.ok) throw new Error(sent.message)
     const event = opened.reader.eventById(sent.event_id)
     expect(event?.pdu.prev_events).toEqual(ends.slice(5).map(({ event_id }) => event_id))
