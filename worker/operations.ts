@@ -1,18 +1,36 @@
 /** Every operation this server answers, by the spec's API files. Order matters only where a literal path segment meets a parameter. */
 import * as accountData from './client-server/account-data.ts'
 import * as accountDeactivation from './client-server/account-deactivation.ts'
+import * as banning from './client-server/banning.ts'
 import * as capabilities from './client-server/capabilities.ts'
+import * as createRoom from './client-server/create-room.ts'
 import * as deviceManagement from './client-server/device-management.ts'
+import * as directory from './client-server/directory.ts'
+import * as eventContext from './client-server/event-context.ts'
 import * as filter from './client-server/filter.ts'
+import * as inviting from './client-server/inviting.ts'
+import * as joining from './client-server/joining.ts'
+import * as kicking from './client-server/kicking.ts'
+import * as knocking from './client-server/knocking.ts'
+import * as leaving from './client-server/leaving.ts'
 import * as listJoinedRooms from './client-server/list-joined-rooms.ts'
+import * as listPublicRooms from './client-server/list-public-rooms.ts'
 import * as login from './client-server/login.ts'
 import * as logout from './client-server/logout.ts'
+import * as messagePagination from './client-server/message-pagination.ts'
 import * as passwordManagement from './client-server/password-management.ts'
 import * as profile from './client-server/profile.ts'
 import * as readMarkers from './client-server/read-markers.ts'
 import * as receipts from './client-server/receipts.ts'
+import * as redaction from './client-server/redaction.ts'
 import * as refresh from './client-server/refresh.ts'
 import * as registration from './client-server/registration.ts'
+import * as reportContent from './client-server/report-content.ts'
+import * as roomInitialSync from './client-server/room-initial-sync.ts'
+import * as roomSend from './client-server/room-send.ts'
+import * as roomState from './client-server/room-state.ts'
+import * as roomUpgrades from './client-server/room-upgrades.ts'
+import * as rooms from './client-server/rooms.ts'
 import * as synapseRegister from './client-server/synapse-register.ts'
 import * as synapseRegistrationTokens from './client-server/synapse-registration-tokens.ts'
 import * as sync from './client-server/sync.ts'
@@ -81,4 +99,45 @@ export const operations: readonly Operation[] = [
   tags.deleteRoomTag,
   // typing.ts
   typing.setTyping,
+  // create-room.ts, room-upgrades.ts
+  createRoom.createRoom,
+  roomUpgrades.upgradeRoom,
+  // room-send.ts, room-state.ts, redaction.ts
+  roomSend.sendMessage,
+  roomState.setRoomStateWithKey,
+  roomState.setRoomState,
+  redaction.redactEvent,
+  // rooms.ts, event-context.ts, message-pagination.ts, room-initial-sync.ts
+  rooms.getOneRoomEvent,
+  rooms.getRoomState,
+  rooms.getRoomStateWithKey,
+  rooms.getRoomStateWithoutKey,
+  rooms.getMembersByRoom,
+  rooms.getJoinedMembersByRoom,
+  eventContext.getEventContext,
+  messagePagination.getRoomEvents,
+  roomInitialSync.roomInitialSync,
+  // joining.ts, knocking.ts, inviting.ts, leaving.ts, kicking.ts, banning.ts
+  joining.joinRoomById,
+  joining.joinRoom,
+  knocking.knockRoom,
+  inviting.inviteUser,
+  leaving.leaveRoom,
+  leaving.forgetRoom,
+  kicking.kick,
+  banning.ban,
+  banning.unban,
+  // directory.ts, list-public-rooms.ts
+  directory.getRoomIdByAlias,
+  directory.setRoomAlias,
+  directory.deleteRoomAlias,
+  directory.getLocalAliases,
+  listPublicRooms.getRoomVisibilityOnDirectory,
+  listPublicRooms.setRoomVisibilityOnDirectory,
+  listPublicRooms.getPublicRooms,
+  listPublicRooms.queryPublicRooms,
+  // report-content.ts
+  reportContent.reportEvent,
+  reportContent.reportRoom,
+  reportContent.reportUser,
 ]

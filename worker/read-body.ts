@@ -1,5 +1,7 @@
 /** Reads a request's JSON body within a byte limit. Never buffers more than that, whatever Content-Length says. */
+import { maxJsonDepth } from '#protocol/json/canonical-json.ts'
 import type { JsonValue } from '#protocol/json/json.ts'
+import { nestsDeeperThan } from '#protocol/json/nesting.ts'
 
 import { refuse } from './refusal.ts'
 
@@ -10,10 +12,11 @@ interface BodyLimits {
   readonly bodyOptional?: true
 }
 
-/** The parsed body. Refuses with M_TOO_LARGE or M_NOT_JSON. The Content-Type is not looked at: clients get it wrong. */
+/** The parsed body. Refuses with M_TOO_LARGE, M_NOT_JSON or, where it nests too deep, M_BAD_JSON. The Content-Type is not looked at: clients get it wrong. */
 export async function readJsonBody(request: Request, limits: BodyLimits): Promise<JsonValue> {
   const text = await readTextBody(request, limits)
   if (text === '' && limits.bodyOptional) return {}
+  if (nestsDeeperThan(text, maxJsonDepth)) refuse('bad_json', 'The body nests too deep')
   try {
     return JSON.parse(text)
   } catch {

@@ -116,7 +116,7 @@ export function forgetRoom({ reader, transactor }: Room, user: UserId): Outcome 
   if (!reader.isKnown()) return fail('unknown_room')
   const membership = reader.membership(user)
   if (membership === undefined) return fail('not_in_room')
-  if (membership !== 'leave' && membership !== 'ban') return fail('bad_state', 'You have to leave the room first')
+  if (membership !== 'leave' && membership !== 'ban') return fail('still_in_room')
   transactor.forgetRoom(user)
   return { ok: true }
 }

@@ -29,7 +29,7 @@ export interface DirectoryEntry {
 export interface DirectoryPosition {
   readonly forwards: boolean
   readonly size: number
-  readonly roomId: string
+  readonly roomId: RoomId
 }
 
 export interface DirectoryQuery {

@@ -20,6 +20,8 @@ const table = {
   limit_exceeded: [429, 'M_LIMIT_EXCEEDED', 'Too many requests'],
   internal: [500, 'M_UNKNOWN', 'Internal error'],
   server_managed: [405, 'M_BAD_JSON', 'This type of account data is set by the server only'],
+  bad_gateway: [502, 'M_UNKNOWN', 'Another server did not answer as it should'],
+  no_server: [404, 'M_NOT_FOUND', 'No server is known that could help'],
   // Who asks
   unauthenticated_server: [401, 'M_UNAUTHORIZED', 'The request is not signed by a server that may make it'],
   missing_token: [401, 'M_MISSING_TOKEN', 'Missing access token'],
@@ -44,6 +46,7 @@ const table = {
   incompatible_room_version: [400, 'M_INCOMPATIBLE_ROOM_VERSION', 'You do not support the version of this room'],
   invalid_room_state: [400, 'M_INVALID_ROOM_STATE', 'The initial state of the room is not allowed'],
   bad_state: [400, 'M_BAD_STATE', 'The room is not in a state that allows this'],
+  still_in_room: [400, 'M_UNKNOWN', 'You have to leave the room first'],
   bad_alias: [400, 'M_BAD_ALIAS', 'An alias does not point to this room'],
   unable_to_authorise_join: [400, 'M_UNABLE_TO_AUTHORISE_JOIN', 'This server cannot check the conditions of that join'],
   unable_to_grant_join: [400, 'M_UNABLE_TO_GRANT_JOIN', 'No member of this server may let you in'],

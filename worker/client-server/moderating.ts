@@ -1,0 +1,26 @@
+/** What kicking, banning and unbanning share: one user does something to another, and may say why. */
+import type { RoomId } from '#protocol/identifiers/room-id.ts'
+import type { UserId } from '#protocol/identifiers/user-id.ts'
+import * as v from 'valibot'
+
+import type { Env } from '../env.ts'
+import { roomOf, unwrapAsMember } from '../rooms.ts'
+import { userIdFrom } from './parameters.ts'
+
+export const targetBody = v.looseObject({ user_id: v.string(), reason: v.optional(v.string()) })
+
+interface Moderation {
+  readonly sender: UserId
+  readonly membership: 'leave' | 'ban'
+  /** Tells the ways of setting `leave` apart: an unban of someone who is not banned must not become a kick. */
+  readonly action: 'kick' | 'ban' | 'unban'
+  readonly body: v.InferOutput<typeof targetBody>
+}
+
+/** Changes the membership of `body.user_id`; answers `{}`. */
+export async function moderate(env: Env, roomId: RoomId, { sender, membership, action, body }: Moderation) {
+  const { user_id, reason } = body
+  const change = { sender, target: userIdFrom(user_id), membership, action }
+  unwrapAsMember(await roomOf(env, roomId).setMembership(reason === undefined ? change : { ...change, reason }))
+  return {}
+}

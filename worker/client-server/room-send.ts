@@ -1,0 +1,26 @@
+/** Sending messages. Spec: client-server-api/#sending-events-to-a-room, data/api/client-server/room_send.yaml. */
+import { parseEventId } from '#protocol/identifiers/event-id.ts'
+
+import { operation } from '../operation.ts'
+import { refuse } from '../refusal.ts'
+import { roomOf, unwrapAsMember } from '../rooms.ts'
+import { jsonObject } from './parameters.ts'
+
+/** Spec: client-server-api/#put_matrixclientv3roomsroomidsendeventtypetxnid */
+export const sendMessage = operation(
+  'PUT /_matrix/client/v3/rooms/:roomId/send/:eventType/:txnId',
+  { id: 'sendMessage', auth: 'accessToken', body: jsonObject, guests: true, r0: true },
+  async ({ env, requester, path, body: content }) => {
+    const room = roomOf(env, path.roomId)
+    const from = { sender: requester.userId, deviceId: requester.deviceId, txnId: path.txnId }
+    if (path.eventType !== 'm.room.redaction') {
+      const { event_id } = unwrapAsMember(await room.sendEvent({ ...from, type: path.eventType, content }))
+      return { event_id }
+    }
+    // "Homeservers MUST allow clients to send `m.room.redaction` events with this endpoint for all room versions."
+    const { redacts, ...rest } = content
+    const eventId = parseEventId(redacts) ?? refuse('invalid_param', 'redacts must be an event ID')
+    const { event_id } = unwrapAsMember(await room.redact({ ...from, eventId, content: rest }))
+    return { event_id }
+  },
+)

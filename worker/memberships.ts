@@ -1,0 +1,151 @@
+/**
+ * Changes of membership that need more than the room: the profile of who joins, the conditions of a restricted room, and
+ * whether the invited want to be invited.
+ *
+ * Whether a change is allowed is decided by the room alone.
+ */
+import type { RoomId } from '#protocol/identifiers/room-id.ts'
+import { parseUserId, serverNameOf, type UserId } from '#protocol/identifiers/user-id.ts'
+import { isObject, type JsonObject, own } from '#protocol/json/json.ts'
+
+import { profileOf } from './accounts/profiles.ts'
+import type { Env } from './env.ts'
+import type { Requester } from './operation.ts'
+import { Refusal, refuse, unwrap } from './refusal.ts'
+import { succeedPredecessor } from './room-succession.ts'
+import { roomOf, unwrapAsMember } from './rooms.ts'
+import { settingsOf } from './settings.ts'
+import { userSyncOf } from './sync/user-sync.ts'
+
+/** Of the request by which somebody joins. */
+export interface Joiner {
+  readonly env: Env
+  readonly requester: Requester
+  waitUntil(work: Promise<unknown>): void
+}
+
+export interface Join {
+  readonly roomId: RoomId
+  readonly reason?: string | undefined
+  /** More for the content of the membership. */
+  readonly content?: JsonObject
+  /** Proof that the joiner is who a third-party invite meant. */
+  readonly thirdPartySigned?: JsonObject | undefined
+}
+
+/** Joins the requester to a room of this server; returns the event ID. */
+export async function join(joiner: Joiner, { roomId, reason, content, thirdPartySigned }: Join) {
+  const { env, requester } = joiner
+  const user = requester.userId
+  const room = roomOf(env, roomId)
+  // "Servers MUST only allow guest users to join rooms if … `guest_access` value `can_join`."
+  if (requester.isGuest && !unwrap(await room.facts()).guestCanJoin) refuse('guest_forbidden')
+  if (thirdPartySigned) await exchangeThirdPartyInvite(env, roomId, user, thirdPartySigned)
+  const change = {
+    sender: user,
+    target: user,
+    membership: 'join' as const,
+    profile: await profileOf(env, user),
+    ...(reason === undefined ? {} : { reason }),
+    ...(content === undefined ? {} : { content }),
+  }
+  let joined = await room.setMembership(change)
+  if (!joined.ok && joined.reason === 'event_not_allowed') {
+    // Only what the rules refuse at first may be a matter of conditions: most joins cost one call.
+    const { allowedRooms } = unwrap(await room.joinRequirements({ user }))
+    const memberOf = await firstJoined(env, user, allowedRooms ?? [])
+    if (memberOf !== undefined) joined = await room.setMembership({ ...change, memberOf: [memberOf] })
+  }
+  const { event_id } = unwrap(joined)
+  joiner.waitUntil(succeedPredecessor(env, user, roomId))
+  return { event_id }
+}
+
+/** Conditions checked for one join at most: their number is the room's choice. */
+const maxConditions = 50
+
+/** "This condition requires the user trying to join the room to be a *joined* member of another room." */
+async function firstJoined(env: Env, user: UserId, allowed: readonly RoomId[]): Promise<RoomId | undefined> {
+  if (allowed.length === 0) return undefined
+  const mine = new Set<string>(await userSyncOf(env, user).joinedRooms())
+  for (const roomId of allowed.filter((each) => mine.has(each)).slice(0, maxConditions)) {
+    // The user's object only heard of it; the room knows.
+    const found = await roomOf(env, roomId).stateEvent({ reader: user, type: 'm.room.member', stateKey: user })
+    if (found.ok && isObject(found.event.content) && own(found.event.content, 'membership') === 'join') return roomId
+  }
+  return undefined
+}
+
+/**
+ * Turns the proof of a third-party invite into an invite by its sender. "The homeserver must verify that it matches a
+ * pending `m.room.third_party_invite` event in the room": the authorisation rules of the invite are that check.
+ *
+ * Spec: client-server-api/#third-party-invites.
+ */
+async function exchangeThirdPartyInvite(env: Env, roomId: RoomId, target: UserId, signed: JsonObject): Promise<void> {
+  const sender = parseUserId(own(signed, 'sender'))
+  if (sender === undefined || own(signed, 'mxid') !== target) refuse('invalid_param', 'third_party_signed is not yours')
+  // An event is signed by the server of its sender.
+  if (serverNameOf(sender) !== settingsOf(env).serverName) refuse('forbidden', 'That invite belongs to another server')
+  const room = roomOf(env, roomId)
+  const token = own(signed, 'token')
+  const pending = await room.stateEvent({
+    reader: sender,
+    type: 'm.room.third_party_invite',
+    stateKey: typeof token === 'string' ? token : '',
+  })
+  if (!pending.ok) refuse('forbidden', 'No pending invite has that token')
+  const name = isObject(pending.event.content) ? own(pending.event.content, 'display_name') : undefined
+  const content = { third_party_invite: { display_name: typeof name === 'string' ? name : '', signed } }
+  unwrap(await room.setMembership({ sender, target, membership: 'invite', content }))
+}
+
+export interface Invitation {
+  readonly roomId: RoomId
+  readonly sender: UserId
+  readonly target: UserId
+  readonly reason?: string | undefined
+  readonly isDirect?: boolean | undefined
+  readonly content?: JsonObject
+}
+
+/** Invites a user, unless they let nobody invite them. */
+export async function invite(env: Env, { roomId, sender, target, reason, isDirect, content }: Invitation) {
+  const isLocal = serverNameOf(target) === settingsOf(env).serverName
+  if (isLocal && (await blocksInvites(env, target))) refuse('invite_blocked')
+  return unwrapAsMember(
+    await roomOf(env, roomId).setMembership({
+      sender,
+      target,
+      membership: 'invite',
+      ...(isLocal ? { profile: await profileOf(env, target) } : {}),
+      ...(reason === undefined ? {} : { reason }),
+      ...(isDirect === true ? { isDirect } : {}),
+      ...(content === undefined ? {} : { content }),
+    }),
+  )
+}
+
+/** Invites a user as far as that goes: what keeps one user out of a new room must not keep everybody out. */
+export async function tryInvite(env: Env, invitation: Invitation): Promise<void> {
+  try {
+    await invite(env, invitation)
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error
+  }
+}
+
+/** Refuses with M_INVITE_BLOCKED when one of these users lets nobody invite them. */
+export async function refuseBlockedInvites(env: Env, targets: readonly UserId[]): Promise<void> {
+  const { serverName } = settingsOf(env)
+  const ours = targets.filter((target) => serverNameOf(target) === serverName)
+  const blocked = await Promise.all(ours.map((target) => blocksInvites(env, target)))
+  if (blocked.includes(true)) refuse('invite_blocked')
+}
+
+/** Spec: client-server-api/#invite-permission, `default_action` of `m.invite_permission_config`. */
+async function blocksInvites(env: Env, user: UserId): Promise<boolean> {
+  const object = userSyncOf(env, user)
+  const config = await object.getAccountData({ type: 'm.invite_permission_config' })
+  return config.ok && own(config.content, 'default_action') === 'block'
+}
