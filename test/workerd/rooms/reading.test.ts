@@ -150,7 +150,8 @@ describe('context', () => {
 })
 
 describe('members', () => {
-  const memberOf = ({ state_key, content }: ClientEvent) => `${state_key} ${String(content['membership'])}`
+  const memberOf = ({ state_key, content: { membership } }: ClientEvent) =>
+    typeof membership === 'string' ? `${state_key} ${membership}` : expect.fail()
 
   test('are listed, by membership, and as they were', async () => {
     const roomId = await createRoom(alice, { preset: 'public_chat' })
