@@ -18,6 +18,11 @@ export function refuse(reason: Reason, message?: string, fields?: Readonly<Recor
   throw new Refusal(fail(reason, message), fields)
 }
 
+/** Refuses for so many milliseconds. Spec: client-server-api/#rate-limiting. */
+export function refuseForNow(wait: number): never {
+  return refuse('limit_exceeded', undefined, { retry_after_ms: Math.ceil(wait) })
+}
+
 /** The value of an outcome that came over RPC, or a refusal with its reason. */
 export function unwrap<T>(outcome: Outcome<T>): { readonly ok: true } & T {
   if (outcome.ok) return outcome

@@ -42,18 +42,18 @@ export async function signIn(env: Env, wanted: SignIn): Promise<IssuedTokens & {
   const now = Date.now()
   const key = { userId, deviceId }
   const { issued, statements } = newTokens(db, key, { refreshable, generation: 0, now })
-  const [made] = await db.batch([
+  // First, so that whatever fails after it can be tried again.
+  if (!(await findDevice(env, key))) await remote(env.USER_SYNC, userId).deviceAdded(deviceId)
+  await db.batch([
     db
       .insert(devices)
       .values({ ...key, displayName: displayName?.slice(0, maxDeviceName) ?? null, createdAt: now })
-      .onConflictDoNothing()
-      .returning({ deviceId: devices.deviceId }),
+      .onConflictDoNothing(),
     db.delete(accessTokens).where(and(eq(accessTokens.userId, userId), eq(accessTokens.deviceId, deviceId))),
     db.delete(refreshTokens).where(and(eq(refreshTokens.userId, userId), eq(refreshTokens.deviceId, deviceId))),
     ...statements,
   ])
   forgetTokens(userId, deviceId)
-  if (made.length === 1) await remote(env.USER_SYNC, userId).deviceAdded(deviceId)
   return { ...issued, device_id: deviceId }
 }
 

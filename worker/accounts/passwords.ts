@@ -1,14 +1,15 @@
 /**
  * Passwords of accounts: which are accepted, and whether one is right.
  *
- * The hashing is done by the account's PasswordDO. A wrong name and a wrong password take the same time and give the same
+ * The hashing is done by a PasswordDO. A wrong name and a wrong password take the same time and give the same
  * answer.
  */
+import { createHash } from 'node:crypto'
+
 import { serverNameOf, type UserId } from '#protocol/identifiers/user-id.ts'
 
 import type { Env } from '../env.ts'
-import { refuseForNow } from '../middleware/rate-limit.ts'
-import { refuse } from '../refusal.ts'
+import { refuse, refuseForNow } from '../refusal.ts'
 import { remote } from '../remote.ts'
 import { settingsOf } from '../settings.ts'
 import { findUser, setPasswordHash, type User } from './users.ts'
@@ -25,7 +26,7 @@ export function checkNewPassword(password: string): void {
 /** The hash to store of a new password. */
 export async function hashNewPassword(env: Env, userId: UserId, password: string): Promise<string> {
   checkNewPassword(password)
-  return remote(env.PASSWORD, userId).hash(password)
+  return passwordObject(env, userId).hash(password)
 }
 
 /** The account with this name and password, or undefined. Refuses with M_LIMIT_EXCEEDED after too many wrong ones. */
@@ -34,9 +35,15 @@ export async function checkPassword(env: Env, userId: UserId, password: string):
   const user = isLocal ? await findUser(env, userId) : undefined
   const hash = user && user.deactivatedAt === null ? user.passwordHash : null
   // What is longer cannot be right, and need not be hashed.
-  const check = await remote(env.PASSWORD, userId).check({ password: password.slice(0, longest + 1), hash })
+  const check = await passwordObject(env, userId).check({ userId, password: password.slice(0, longest + 1), hash })
   if (!check.ok) return refuseForNow(check.wait)
   if (!user || !check.matches) return undefined
   if (check.newHash !== undefined) await setPasswordHash(env, user.userId, check.newHash, hash)
   return user
+}
+
+/** A name leads to one of a few objects, always the same: made-up names must not make objects. */
+function passwordObject({ PASSWORD }: Env, userId: UserId) {
+  const [byte = 0] = createHash('sha256').update(userId).digest()
+  return remote(PASSWORD, `passwords ${byte % 64}`)
 }

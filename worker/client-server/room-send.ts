@@ -1,6 +1,7 @@
 /** Sending messages. Spec: client-server-api/#sending-events-to-a-room, data/api/client-server/room_send.yaml. */
 import { parseEventId } from '#protocol/identifiers/event-id.ts'
 
+import { limitUser } from '../middleware/rate-limit.ts'
 import { operation } from '../operation.ts'
 import { refuse } from '../refusal.ts'
 import { roomOf, unwrapAsMember } from '../rooms.ts'
@@ -10,7 +11,8 @@ import { jsonObject } from './parameters.ts'
 export const sendMessage = operation(
   'PUT /_matrix/client/v3/rooms/:roomId/send/:eventType/:txnId',
   { id: 'sendMessage', auth: 'accessToken', body: jsonObject, guests: true, r0: true },
-  async ({ env, requester, path, body: content }) => {
+  async ({ env, settings, requester, path, body: content }) => {
+    limitUser('message', requester.userId, settings)
     const room = roomOf(env, path.roomId)
     const from = { sender: requester.userId, deviceId: requester.deviceId, txnId: path.txnId }
     if (path.eventType !== 'm.room.redaction') {

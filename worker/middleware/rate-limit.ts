@@ -7,7 +7,7 @@
 import type { UserId } from '#protocol/identifiers/user-id.ts'
 import { type BucketPolicy, drawToken } from '#protocol/token-bucket.ts'
 
-import { refuse } from '../refusal.ts'
+import { refuseForNow } from '../refusal.ts'
 import type { Settings } from '../settings.ts'
 import { clientAddress } from './client-address.ts'
 
@@ -40,11 +40,6 @@ export function limitAddress(limit: RateLimit, request: Request, settings: Setti
 /** Refuses with M_LIMIT_EXCEEDED when the user did too much of it. */
 export function limitUser(limit: RateLimit, userId: UserId, settings: Settings): void {
   if (settings.rateLimits) draw(limit, userId)
-}
-
-/** Refuses with M_LIMIT_EXCEEDED and the milliseconds to wait. */
-export function refuseForNow(wait: number): never {
-  return refuse('limit_exceeded', undefined, { retry_after_ms: Math.ceil(wait) })
 }
 
 function draw(limit: RateLimit, whose: string): void {
