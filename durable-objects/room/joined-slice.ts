@@ -11,8 +11,8 @@ import type { JsonObject } from '#protocol/json/json.ts'
 import { receiptEvents } from './receipts.ts'
 import {
   type Asked,
+  hadJoined,
   hasOlder,
-  membershipAt,
   type Shown,
   stateEventsFor,
   stateJson,
@@ -35,7 +35,7 @@ export function joinedSlice(asked: Asked, member: StoredEvent, group: GroupId): 
   const { pos } = room.reader.header()
   const isContinuous = from !== null && wasJoinedFrom(view, from.pos, member)
 
-  const knowsTimeline = from !== null && (isContinuous || hadTimeline(membershipAt(view, from.pos)))
+  const knowsTimeline = from !== null && (isContinuous || hadJoined(view, from.pos))
   const after = knowsTimeline ? from.pos : 0
   const timeline = timelineSlice(view, { after, upTo: pos }, timelineLimit(request), timelineChoice(request))
   const limited = timeline.leftOut || (!isContinuous && (knowsTimeline || hasOlder(room, timeline.start)))
@@ -64,11 +64,6 @@ export function joinedSlice(asked: Asked, member: StoredEvent, group: GroupId): 
       ephemeral: { events: ephemeral(asked, isContinuous ? from : null) },
     },
   }
-}
-
-/** Whether a client whose user had this membership keeps a timeline of the room up to then. */
-export function hadTimeline(membership: string | undefined): boolean {
-  return membership === 'join' || membership === 'leave' || membership === 'ban'
 }
 
 function ephemeral({ view, request }: Asked, from: { pos: number; typing: number } | null): JsonObject[] {

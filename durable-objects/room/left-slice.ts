@@ -8,11 +8,10 @@
 import { stateMapKey } from '#protocol/events/state-map.ts'
 
 import { isShown } from './history-page.ts'
-import { hadTimeline } from './joined-slice.ts'
 import {
   type Asked,
+  hadJoined,
   hasOlder,
-  membershipAt,
   type Shown,
   stateEventsFor,
   stateJson,
@@ -59,7 +58,7 @@ function upToLeave(asked: Asked, until: StoredEvent, member: StoredEvent): Shown
   const { from } = request
   const upTo = until.pos ?? 0
   const isContinuous = from !== null && wasJoinedUntil(view, from.pos, until)
-  const knowsTimeline = from !== null && (isContinuous || hadTimeline(membershipAt(view, from.pos)))
+  const knowsTimeline = from !== null && (isContinuous || hadJoined(view, from.pos))
   const after = knowsTimeline ? from.pos : 0
   const timeline = timelineSlice(view, { after, upTo }, timelineLimit(request), timelineChoice(request))
   const limited = timeline.leftOut || (!isContinuous && (knowsTimeline || hasOlder(room, timeline.start)))

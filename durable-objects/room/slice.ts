@@ -15,7 +15,7 @@ import type { Choice } from './history-page.ts'
 import type { Room } from './room.ts'
 import { stateGroupAt } from './state-at.ts'
 import { type LazyLoading, stateSlice, type StateSpan } from './state-slice.ts'
-import type { StoredEvent } from './stored-event.ts'
+import type { Nid, StoredEvent } from './stored-event.ts'
 import { countsOf } from './summary.ts'
 import type { View } from './visibility.ts'
 
@@ -65,28 +65,45 @@ export function timelineChoice({ filter, ignoredUsers }: SliceRequest): Choice {
   return { filter: filter.timeline, ignoredUsers }
 }
 
-/** The membership that the reader had at a position of the room. */
-export function membershipAt({ room, reader }: View, pos: number): string | undefined {
-  const group = stateGroupAt(room, pos)
-  const nid = group === undefined ? undefined : room.groups.read(group, stateMapKey('m.room.member', reader))
-  return nid === undefined ? undefined : membershipOf(room.reader.eventOf(nid).pdu)
-}
-
-/** Profile changes looked through; with more, the client is given the room anew, which is never wrong. */
+/** Memberships looked through; with more, the client is given the room anew, which is never wrong. */
 const maxChanges = 100
 
-/** Whether the reader was joined all the time from a position to their member event `last`, a join. */
-export function wasJoinedFrom({ room, reader }: View, pos: number, last: StoredEvent): boolean {
-  const { groups } = room
+/** The memberships of the reader, newest first, up to and including `from`: each is what the one before it replaced. */
+function* membershipsUpTo({ room, reader }: View, from: Nid | undefined): Generator<StoredEvent> {
   const key = stateMapKey('m.room.member', reader)
+  let nid = from
+  for (let changes = 0; changes < maxChanges && nid !== undefined; changes++) {
+    const event = room.reader.eventOf(nid)
+    yield event
+    nid = event.stateBefore === undefined ? undefined : room.groups.read(event.stateBefore, key)
+  }
+}
+
+function memberNidAt({ room, reader }: View, pos: number): Nid | undefined {
   const group = stateGroupAt(room, pos)
-  const first = group === undefined ? undefined : groups.read(group, key)
-  let at = last
-  for (let changes = 0; changes < maxChanges && membershipOf(at.pdu) === 'join'; changes++) {
-    if (at.nid === first) return true
-    const nid = at.stateBefore === undefined ? undefined : groups.read(at.stateBefore, key)
-    if (nid === undefined) return false
-    at = room.reader.eventOf(nid)
+  return group === undefined ? undefined : room.groups.read(group, stateMapKey('m.room.member', reader))
+}
+
+/** The membership that the reader had at a position of the room. */
+export function membershipAt(view: View, pos: number): string | undefined {
+  const nid = memberNidAt(view, pos)
+  return nid === undefined ? undefined : membershipOf(view.room.reader.eventOf(nid).pdu)
+}
+
+/** Whether the reader was joined all the time from a position to their member event `last`, a join. */
+export function wasJoinedFrom(view: View, pos: number, last: StoredEvent): boolean {
+  const first = memberNidAt(view, pos)
+  for (const member of membershipsUpTo(view, last.nid)) {
+    if (membershipOf(member.pdu) !== 'join') return false
+    if (member.nid === first) return true
+  }
+  return false
+}
+
+/** Whether the reader had been joined by a position: then a client that has heard the room up to there keeps a timeline. */
+export function hadJoined(view: View, pos: number): boolean {
+  for (const member of membershipsUpTo(view, memberNidAt(view, pos))) {
+    if (membershipOf(member.pdu) === 'join') return true
   }
   return false
 }
