@@ -25,6 +25,10 @@ export async function startInBackground(
     env: { ...process.env, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
+  // It ends with us, however we end.
+  const endWithUs = () => child.kill('SIGKILL')
+  process.once('exit', endWithUs)
+  child.once('exit', () => process.off('exit', endWithUs))
   let printed = ''
   const ended = once(child, 'exit')
   const isReady = new Promise<void>((resolve, reject) => {

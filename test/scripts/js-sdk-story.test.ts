@@ -25,6 +25,8 @@ import { type BackgroundServer, freePort, startInBackground } from '../../script
 const folder = mkdtempSync(join(tmpdir(), 'hearth-test-'))
 const password = 'correct horse battery staple'
 const patience = { timeout: 20_000, interval: 50 }
+/** All that sync. */
+const clients: MatrixClient[] = []
 let port: number
 let server: BackgroundServer
 let alice: MatrixClient
@@ -39,8 +41,7 @@ beforeAll(async () => {
   server = await startServer()
 }, 60_000)
 afterAll(async () => {
-  alice.stopClient()
-  bob.stopClient()
+  for (const client of clients) client.stopClient()
   await server.end('SIGTERM')
   rmSync(folder, { recursive: true })
 })
@@ -66,6 +67,7 @@ async function signIn(username: string): Promise<MatrixClient> {
     accessToken: login.access_token,
     deviceId: login.device_id,
   })
+  clients.push(client)
   const synced = new Promise<void>((resolve) => {
     client.on(ClientEvent.Sync, (state) => state === SyncState.Prepared && resolve())
   })
@@ -161,26 +163,20 @@ test('Alice signs in elsewhere and reads back to the beginning', { timeout: 60_0
   for (let n = 0; n < 12; n++)
     await bob.sendEvent(roomId, EventType.RoomMessage, { msgtype: MsgType.Text, body: `Leaf ${n}` })
   const tablet = await signIn('alice')
-  try {
-    const room = tablet.getRoom(roomId)
-    if (!room) throw new Error('the tablet does not see the room')
-    const timeline = room.getLiveTimeline()
-    expect(timeline.getEvents().length).toBeLessThanOrEqual(4)
-    while (timeline.getPaginationToken(Direction.Backward) !== null) {
-      await tablet.paginateEventTimeline(timeline, { backwards: true, limit: 7 })
-    }
-    const types = timeline.getEvents().map((event) => event.getType())
-    expect(types[0]).toBe('m.room.create')
-    expect(room.name).toBe('The garden')
-    const bodies = timeline.getEvents().map((event) => event.getContent()['body'])
-    expect(bodies.filter(Boolean)).toEqual([
-      'The roses are out',
-      'At last',
-      'Was that the wind?',
-      ...Array.from({ length: 12 }, (_, n) => `Leaf ${n}`),
-    ])
-  } finally {
-    tablet.stopClient()
-    await tablet.logout(true)
+  const room = roomOf(tablet)
+  const timeline = room.getLiveTimeline()
+  expect(timeline.getEvents().length).toBeLessThanOrEqual(4)
+  while (timeline.getPaginationToken(Direction.Backward) !== null) {
+    await tablet.paginateEventTimeline(timeline, { backwards: true, limit: 7 })
   }
+  const types = timeline.getEvents().map((event) => event.getType())
+  expect(types[0]).toBe('m.room.create')
+  expect(room.name).toBe('The garden')
+  const bodies = timeline.getEvents().map((event) => event.getContent()['body'])
+  expect(bodies.filter(Boolean)).toEqual([
+    'The roses are out',
+    'At last',
+    'Was that the wind?',
+    ...Array.from({ length: 12 }, (_, n) => `Leaf ${n}`),
+  ])
 })
