@@ -17,8 +17,8 @@ import { PriorityQueue } from './priority-queue.ts'
 /** What is known about the auth chains of a room's events. Answers for every event that a state set can lead to. */
 export interface AuthGraph {
   /**
-   * The auth events of an event; none for an event that nobody has. In room version 12, whose events do not cite
-   * `m.room.create`, it makes no difference whether the create event is among them.
+   * The auth events of an event as it names them; none for an event that nobody has. In room version 12 no event names
+   * `m.room.create`. (Synapse has it in every auth chain by the room ID. That could be told only by states without it.)
    */
   authEvents(id: EventId): readonly EventId[]
   /** A topological number: greater than that of each of the event's auth events. */

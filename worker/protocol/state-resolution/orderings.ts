@@ -15,6 +15,7 @@ interface PowerVertex {
   readonly id: EventId
   readonly level: number
   readonly ts: number
+  readonly cites: readonly EventId[]
   /** How many of its auth events among the vertices have not been taken yet. */
   waitsFor: number
   readonly citedBy: PowerVertex[]
@@ -35,11 +36,11 @@ export function reverseTopologicalPowerOrdering(
     const pdu = lookup(id)
     if (pdu === undefined) continue
     const level = senderLevel(rules, pdu, lookup)
-    vertices.set(id, { id, level, ts: pdu.origin_server_ts, waitsFor: 0, citedBy: [] })
+    const cites = [...new Set(citedEvents(rules, pdu))]
+    vertices.set(id, { id, level, ts: pdu.origin_server_ts, cites, waitsFor: 0, citedBy: [] })
   }
   for (const vertex of vertices.values()) {
-    const pdu = lookup(vertex.id)
-    for (const id of new Set(pdu === undefined ? [] : citedEvents(rules, pdu))) {
+    for (const id of vertex.cites) {
       const auth = vertices.get(id)
       if (auth === undefined) continue
       auth.citedBy.push(vertex)
