@@ -71,6 +71,8 @@ export interface OperationOptions<A extends Auth, Schema extends GenericSchema |
   readonly guests?: true
   /** Reads the access token from D1 instead of the isolate's short-lived cache: for what changes an account. */
   readonly fresh?: true
+  /** The user's object refuses it once the device was ended, so the cache may be older: for polls that never stop. */
+  readonly endsWithDevice?: true
   /** Answers under `/_matrix/client/r0/` too, as old clients ask. */
   readonly r0?: true
   /** Unstable or older paths that mean the same, whole (`/_matrix/client/unstable/…`). */

@@ -11,17 +11,21 @@ import type { Requester } from '../operation.ts'
 
 /** Milliseconds for which a token is believed. */
 export const believedFor = 30_000
+/** The same for requests which the user's object refuses once the device was ended: a client's polls are 30 s apart. */
+export const believedForSync = 300_000
 const maxKept = 5000
 
 interface Kept {
   readonly requester: Requester
-  readonly until: number
+  readonly readAt: number
+  readonly expiresAt: number
 }
 const kept = new Map<string, Kept>()
 
-export function recallToken(hash: string, now: number): Requester | undefined {
+/** Whose token it is, if it was read no longer than `age` milliseconds ago. */
+export function recallToken(hash: string, now: number, age: number = believedFor): Requester | undefined {
   const entry = kept.get(hash)
-  return entry && entry.until > now ? entry.requester : undefined
+  return entry && entry.readAt + age > now && entry.expiresAt > now ? entry.requester : undefined
 }
 
 /** Remembers a token, no longer than it lives itself (`expiresAt`, null for ever). */
@@ -30,7 +34,7 @@ export function rememberToken(hash: string, requester: Requester, expiresAt: num
   kept.delete(hash)
   const [oldest] = kept.keys()
   if (kept.size >= maxKept && oldest !== undefined) kept.delete(oldest)
-  kept.set(hash, { requester, until: Math.min(now + believedFor, expiresAt ?? Infinity) })
+  kept.set(hash, { requester, readAt: now, expiresAt: expiresAt ?? Infinity })
 }
 
 /** Forgets the tokens of a device, or of all devices of a user. */

@@ -36,7 +36,7 @@ interface Asked {
 /** Spec: client-server-api/#get_matrixclientv3sync */
 export const sync = operation(
   'GET /_matrix/client/v3/sync',
-  { id: 'sync', auth: 'accessToken', guests: true, r0: true },
+  { id: 'sync', auth: 'accessToken', guests: true, endsWithDevice: true, r0: true },
   async ({ env, requester, query }) => {
     const asked = parseQuery(query)
     const deadline = Date.now() + asked.timeout

@@ -6,7 +6,7 @@
 import type { UserId } from '#protocol/identifiers/user-id.ts'
 
 import { findAccessToken, type KnownToken } from '../accounts/access-tokens.ts'
-import { recallToken, rememberToken } from '../accounts/token-cache.ts'
+import { believedForSync, recallToken, rememberToken } from '../accounts/token-cache.ts'
 import { hashToken, looksLikeToken } from '../accounts/tokens.ts'
 import type { Env } from '../env.ts'
 import type { Auth, Requester } from '../operation.ts'
@@ -18,6 +18,7 @@ export interface Demand {
   readonly auth: Auth
   readonly guests?: true
   readonly fresh?: true
+  readonly endsWithDevice?: true
 }
 
 /**
@@ -28,20 +29,21 @@ export async function requesterOf(
   request: Request,
   env: Env,
   settings: Settings,
-  { auth, guests, fresh }: Demand,
+  demand: Demand,
 ): Promise<Requester | undefined> {
+  const { auth, guests } = demand
   const token = tokenOf(request)
   if (token === undefined) return auth === 'optional' ? undefined : refuse('missing_token')
   if (!looksLikeToken('access', token)) refuse('unknown_token')
-  const requester = await requesterOfToken(token, request, env, settings, fresh)
+  const requester = await requesterOfToken(token, request, env, settings, demand)
   if (requester.isGuest && !guests) refuse('guest_forbidden')
   return requester
 }
 
-async function requesterOfToken(token: string, request: Request, env: Env, settings: Settings, fresh?: true) {
+async function requesterOfToken(token: string, request: Request, env: Env, settings: Settings, demand: Demand) {
   const hash = hashToken(token)
   const now = Date.now()
-  const recalled = fresh ? undefined : recallToken(hash, now)
+  const recalled = demand.fresh ? undefined : recallToken(hash, now, demand.endsWithDevice && believedForSync)
   if (recalled) return recalled
   const known: KnownToken =
     (await findAccessToken(env, hash, { now, address: clientAddress(request, settings) })) ?? refuse('unknown_token')

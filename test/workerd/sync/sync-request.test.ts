@@ -1,8 +1,10 @@
 /** What a sync request may say, who may make it, and what an idle one costs. */
+import { parseUserId } from '#protocol/identifiers/user-id.ts'
 import { env } from 'cloudflare:workers'
 import { createExecutionContext } from 'cloudflare:test'
 import { beforeAll, describe, expect, test } from 'vitest'
 
+import { believedFor, believedForSync, recallToken, rememberToken } from '../../../worker/accounts/token-cache.ts'
 import { createApp } from '../../../worker/app.ts'
 import type { Env } from '../../../worker/env.ts'
 import { anonymous, login, registerUser, serverUrl, type User } from '../client.ts'
@@ -83,6 +85,20 @@ describe('a sync', () => {
     await alice.put(`/user/${encodeURIComponent(alice.userId)}/account_data/org.example.still`, {})
     expect((await deskWaits).account_data?.events).toHaveLength(1)
   })
+})
+
+test('the token of a poll that never stops is read from the database now and then, any other much sooner', () => {
+  const userId = parseUserId('@a:x')
+  if (!userId) throw new Error('no user ID')
+  const requester = { userId, deviceId: 'D', isGuest: false, isAdmin: false }
+  rememberToken('for ever', requester, null, 0)
+  rememberToken('short', requester, 60_000, 0)
+  expect(recallToken('for ever', believedFor - 1)).toBe(requester)
+  expect(recallToken('for ever', believedFor)).toBeUndefined()
+  expect(recallToken('for ever', believedForSync - 1, believedForSync)).toBe(requester)
+  expect(recallToken('for ever', believedForSync, believedForSync)).toBeUndefined()
+  expect(recallToken('short', 59_999, believedForSync)).toBe(requester)
+  expect(recallToken('short', 60_000, believedForSync)).toBeUndefined()
 })
 
 test('an idle poll is one call to one object and no query', async () => {
