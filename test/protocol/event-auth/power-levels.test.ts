@@ -162,11 +162,15 @@ describe.each(roomVersions)('power levels in version %s', (version) => {
     })
   })
 
-  it('are judged by those of the room, also under another state key', () => {
-    const room = timeline(version).publicChat({ creator: alice, moderator: bob })
+  it('are judged by those of the room, also under another state key and under none', () => {
+    const room = timeline(version).publicChat({ creator: alice, members: [bob] })
     room.setPowerLevels(alice, { events: { 'm.room.power_levels': 50 }, users: usersOf(version) })
-    const elsewhere = room.draft('m.room.power_levels', 'elsewhere', { users: usersOf(version, { [eve]: 51 }) }, bob)
-    expect(room.judge(elsewhere)).toMatchObject({ ok: false })
+    for (const stateKey of ['', 'elsewhere', bob, undefined]) {
+      const judge = (users: JsonObject) =>
+        room.judge(room.draft('m.room.power_levels', stateKey, { users, events: { 'm.room.power_levels': 50 } }, bob))
+      expect(judge(usersOf(version, { [eve]: 50 }))).toEqual(allowed)
+      expect(judge(usersOf(version, { [eve]: 51 }))).toEqual(rejectedBy(rule.newUser))
+    }
   })
 })
 
