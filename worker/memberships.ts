@@ -4,7 +4,8 @@
  *
  * Whether a change is allowed is decided by the room alone.
  */
-import type { RoomId } from '#protocol/identifiers/room-id.ts'
+import { serverNameOfRoomId, type RoomId } from '#protocol/identifiers/room-id.ts'
+import type { ServerName } from '#protocol/identifiers/server-name.ts'
 import { parseUserId, serverNameOf, type UserId } from '#protocol/identifiers/user-id.ts'
 import { isObject, type JsonObject, own } from '#protocol/json/json.ts'
 
@@ -26,6 +27,8 @@ export interface Joiner {
 
 export interface Join {
   readonly roomId: RoomId
+  /** Servers to join over, where this one is not in the room. */
+  readonly servers?: readonly ServerName[]
   readonly reason?: string | undefined
   /** More for the content of the membership. */
   readonly content?: JsonObject
@@ -33,8 +36,8 @@ export interface Join {
   readonly thirdPartySigned?: JsonObject | undefined
 }
 
-/** Joins the requester to a room of this server; returns the event ID. */
-export async function join(joiner: Joiner, { roomId, reason, content, thirdPartySigned }: Join) {
+/** Joins the requester to a room, of this server or another; returns the event ID. */
+export async function join(joiner: Joiner, { roomId, servers = [], reason, content, thirdPartySigned }: Join) {
   const { env, requester } = joiner
   const user = requester.userId
   const room = roomOf(env, roomId)
@@ -45,6 +48,7 @@ export async function join(joiner: Joiner, { roomId, reason, content, thirdParty
     sender: user,
     target: user,
     membership: 'join' as const,
+    via: { roomId, servers: serversFor(roomId, servers) },
     profile: await profileOf(env, user),
     ...(reason === undefined ? {} : { reason }),
     ...(content === undefined ? {} : { content }),
@@ -54,11 +58,17 @@ export async function join(joiner: Joiner, { roomId, reason, content, thirdParty
     // Only what the rules refuse at first may be a matter of conditions: most joins cost one call.
     const { allowedRooms } = unwrap(await room.joinRequirements({ user }))
     const memberOf = await firstJoined(env, user, allowedRooms ?? [])
-    if (memberOf !== undefined) joined = await room.setMembership({ ...change, memberOf: [memberOf] })
+    if (allowedRooms) joined = await room.setMembership({ ...change, memberOf: memberOf ? [memberOf] : [] })
   }
   const { event_id } = unwrap(joined)
   joiner.waitUntil(succeedPredecessor(env, user, roomId))
   return { event_id }
+}
+
+/** The servers a client names, then the one that a room ID of versions 1 to 11 names. */
+export function serversFor(roomId: RoomId, named: readonly ServerName[]): ServerName[] {
+  const creators = serverNameOfRoomId(roomId)
+  return [...new Set([...named, ...(creators ? [creators] : [])])]
 }
 
 /** Conditions checked for one join at most: their number is the room's choice. */
@@ -118,6 +128,7 @@ export async function invite(env: Env, { roomId, sender, target, reason, isDirec
       sender,
       target,
       membership: 'invite',
+      via: { roomId, servers: [] },
       ...(isLocal ? { profile: await profileOf(env, target) } : {}),
       ...(reason === undefined ? {} : { reason }),
       ...(isDirect === true ? { isDirect } : {}),

@@ -10,6 +10,7 @@ import type { UserId } from '#protocol/identifiers/user-id.ts'
 import { type MemberProfile, profileOf } from './accounts/profiles.ts'
 import type { Env } from './env.ts'
 import type { Call } from './operation.ts'
+import { serversFor } from './memberships.ts'
 import { roomOf } from './rooms.ts'
 import { userSyncOf } from './sync/user-sync.ts'
 
@@ -54,7 +55,8 @@ export async function leaveEverything(env: Env, userId: UserId, background: Back
   const change = { sender: userId, target: userId, membership: 'leave' } as const
   await firstOf(ids, background, (some) =>
     someAtOnce(some, async (roomId) => {
-      const left = await roomOf(env, roomId).setMembership(change)
+      const via = { roomId, servers: serversFor(roomId, []) }
+      const left = await roomOf(env, roomId).setMembership({ ...change, via })
       if (!left.ok) console.warn(`${userId} could not leave ${roomId}: ${left.reason}`)
     }),
   )

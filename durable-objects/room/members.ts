@@ -47,9 +47,10 @@ export function members(room: Room, request: MembersRequest, now: number): Outco
   return { ok: true, events: events.map((event) => stateEvent(view, event, { now, withRoomId: true })) }
 }
 
+/** Null where the member has none: clients expect both keys. */
 export interface JoinedMember {
-  display_name?: string
-  avatar_url?: string
+  readonly display_name: string | null
+  readonly avatar_url: string | null
 }
 
 /** Who is joined, with their profiles in this room. "The current user must be in the room for it to work". */
@@ -62,12 +63,11 @@ export function joinedMembers(
   if (opened.view.standing.kind !== 'joined') return fail('not_in_room')
   const joined: Record<string, JoinedMember> = {}
   for (const { state_key, pdu } of currentMembers(room, 'join')) {
-    const name = contentString(pdu, 'displayname')
-    const avatar = contentString(pdu, 'avatar_url')
-    const member: JoinedMember = {}
-    if (name !== undefined) member.display_name = name
-    if (avatar !== undefined) member.avatar_url = avatar
-    if (state_key !== undefined) joined[state_key] = member
+    if (state_key === undefined) continue
+    joined[state_key] = {
+      display_name: contentString(pdu, 'displayname') ?? null,
+      avatar_url: contentString(pdu, 'avatar_url') ?? null,
+    }
   }
   return { ok: true, joined }
 }

@@ -67,7 +67,8 @@ function checkAction(action: MembershipRequest['action'], membership: Membership
   return undefined
 }
 
-function contentOf({ membership, reason, profile, content, isDirect }: MembershipRequest): JsonObject {
+/** The content of the member event that a request asks for. */
+export function contentOf({ membership, reason, profile, content, isDirect }: MembershipRequest): JsonObject {
   return {
     ...profile,
     ...withoutAuthoriser(content ?? {}),

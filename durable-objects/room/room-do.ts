@@ -17,7 +17,7 @@ import { DurableObject } from 'cloudflare:workers'
 import type { Env } from '../../worker/env.ts'
 import { federationSender } from '../../worker/federation-client/sender.ts'
 import { nodeCrypto } from '../../worker/node-crypto.ts'
-import { serverIdentity } from '../../worker/server-identity.ts'
+import { serverIdentity, type ServerIdentity } from '../../worker/server-identity.ts'
 import { settingsOf } from '../../worker/settings.ts'
 import { AlarmScheduler } from '../shared/alarm-scheduler.ts'
 import type { Written } from './author-event.ts'
@@ -42,9 +42,13 @@ import {
 } from './federation/remote-ephemeral.ts'
 import { joinState, streamJoinState } from './federation/join-state.ts'
 import { makeTemplate, type Template, type TemplateRequest } from './federation/templates.ts'
+import { noteOutsideMembership, type OutsideChange } from './federation/outside.ts'
+import type { JoinDeps } from './federation/remote-join.ts'
+import { joinByTheirWord, remoteStepOf, setRemoteMembership } from './federation/remote-membership.ts'
 import { MissingFetcher } from './federation/missing-fetcher.ts'
 import { NewsForServers, pdusFor } from './federation/news-for-servers.ts'
 import { type InboundPdus, type PduResults, receivePdus } from './federation/receive-pdus.ts'
+import { restrictionOf } from './restricted-join.ts'
 import { openRoom, type Room } from './room.ts'
 import { sendEvent, type SendRequest } from './send-event.ts'
 import type { Slice, SliceRequest } from './slice.ts'
@@ -53,6 +57,11 @@ import type { GroupId } from './stored-event.ts'
 import { syncSlice } from './sync-slice.ts'
 import { setTyping, type TypingRequest } from './typing.ts'
 
+/** How a room that this server is not in can be reached. */
+interface Via {
+  readonly roomId: RoomId
+  readonly servers: readonly ServerName[]
+}
 type Sent = Outcome<{ event_id: EventId }>
 
 export class RoomDO extends DurableObject<Env> {
@@ -61,6 +70,8 @@ export class RoomDO extends DurableObject<Env> {
   readonly #notifier: Notifier
   readonly #servers: NewsForServers
   readonly #missing: MissingFetcher
+  #remoteWork: Promise<unknown> = Promise.resolve()
+  readonly #stored = (changedMembers: readonly UserId[]) => void this.#tell({ changedMembers })
   #typingTimer: ReturnType<typeof setTimeout> | undefined
 
   constructor(ctx: DurableObjectState, env: Env) {
@@ -74,8 +85,7 @@ export class RoomDO extends DurableObject<Env> {
       () => this.#room.memory.typing.version,
     )
     this.#servers = new NewsForServers(this.#room, (news) => federationSender(env).roomHasNews(news))
-    const stored = (changedMembers: readonly UserId[]) => void this.#tell({ changedMembers })
-    this.#missing = new MissingFetcher(this.#room, this.#alarms, { env, stored })
+    this.#missing = new MissingFetcher(this.#room, this.#alarms, { env, stored: this.#stored })
   }
 
   override async alarm(): Promise<void> {
@@ -113,10 +123,61 @@ export class RoomDO extends DurableObject<Env> {
     return this.#sent(redactEvent(this.#room, identity, request, Date.now()))
   }
 
-  /** Joins, invites, knocks, leaves, kicks, bans or unbans. What is so already stays, with its event ID. */
-  async setMembership(request: MembershipRequest): Promise<Sent> {
+  /**
+   * Joins, invites, knocks, leaves, kicks, bans or unbans. What is so already stays, with its event ID. In rooms that this
+   * server is not in, and for invites of others' users, it goes to other servers: `via.servers` first.
+   */
+  async setMembership(request: MembershipRequest & { via?: Via }): Promise<Sent> {
+    const { via, ...change } = request
     const identity = await serverIdentity(this.env)
-    return this.#sent(setMembership(this.#room, identity, request, Date.now()))
+    const step = remoteStepOf(this.#room, change)
+    const deps = this.#joinDeps(identity)
+    if (step && !via) return fail('unknown_room')
+    if (step === 'invite' && via) {
+      return setRemoteMembership(this.#room, deps, step, { ...via, request: change })
+    }
+    if (step && via) {
+      return this.#remoteTurn(async () => {
+        // Whoever came before may have brought the room here.
+        const still = remoteStepOf(this.#room, change)
+        return still
+          ? setRemoteMembership(this.#room, deps, still, { ...via, request: change })
+          : this.#sent(setMembership(this.#room, identity, change, Date.now()))
+      })
+    }
+    const sent = await this.#sent(setMembership(this.#room, identity, change, Date.now()))
+    // The caller has looked for the conditions of a restricted room and nobody here can vouch for them.
+    const needsTheirWord =
+      !sent.ok &&
+      change.memberOf !== undefined &&
+      restrictionOf(this.#room) !== undefined &&
+      change.membership === 'join'
+    return needsTheirWord && via ? joinByTheirWord(this.#room, deps, { roomId: via.roomId, request: change }) : sent
+  }
+
+  /** A local user's membership that another server told of: an invite. */
+  async noteOutside(change: OutsideChange): Promise<Outcome> {
+    return noteOutsideMembership(this.#room, change, this.#stored)
+  }
+
+  /** One at a time: two users who join at once would else fetch the room twice. */
+  async #remoteTurn<T>(work: () => Promise<T>): Promise<T> {
+    const before = this.#remoteWork
+    const done = before.catch(() => undefined).then(work)
+    this.#remoteWork = done
+    return done
+  }
+
+  #joinDeps(identity: ServerIdentity): JoinDeps {
+    return { env: this.env, identity, stored: this.#stored, forgetRoom: () => this.#forgetRoom() }
+  }
+
+  async #forgetRoom(): Promise<void> {
+    await this.ctx.storage.deleteAlarm()
+    await this.ctx.storage.deleteAll()
+    this.#room.reader.forget()
+    this.#room.groups.forget()
+    this.#alarms.forget()
   }
 
   /** Rooms of which a user must be in one in order to join; null where that is not asked of this user. */
@@ -147,7 +208,7 @@ export class RoomDO extends DurableObject<Env> {
 
   /** Takes events of another server whose format, signatures and hashes were checked; says of each what came of it. */
   async receivePdus(inbound: InboundPdus): Promise<Outcome<{ results: PduResults }>> {
-    const received = receivePdus(this.#room, inbound, (changedMembers) => void this.#tell({ changedMembers }))
+    const received = receivePdus(this.#room, inbound, this.#stored)
     if (!received.ok) return received
     if (received.isWaiting) this.ctx.waitUntil(this.#missing.start(Date.now()))
     return { ok: true, results: received.results }
@@ -173,7 +234,7 @@ export class RoomDO extends DurableObject<Env> {
 
   /** The event that was made of a template, verified. */
   async acceptMembership(request: MembershipToAccept): Promise<AcceptedMembership> {
-    return acceptMembership(this.#room, request, (changedMembers) => void this.#tell({ changedMembers }))
+    return acceptMembership(this.#room, request, this.#stored)
   }
 
   /** Streams the state before a join that was accepted: `{stateBefore, omitMembers, head}` as JSON body. */

@@ -47,9 +47,15 @@ export function strippedStateFromOutside(
 ): JsonObject[] {
   const given: JsonValue = JSON.parse(strippedState)
   const member = strippedEvent(reader.eventOf(eventNid))
-  const others = (Array.isArray(given) ? given : [])
+  const others = strippedForeign(given).filter(
+    (event) => event['type'] !== member['type'] || event['state_key'] !== member['state_key'],
+  )
+  return [...others, member]
+}
+
+/** What another server sent as stripped state: of each event what such an event may hold. */
+export function strippedForeign(state: JsonValue | undefined): JsonObject[] {
+  return (Array.isArray(state) ? state : [])
     .map((event) => (isObject(event) ? stripForeign(event) : undefined))
     .filter((event) => event !== undefined)
-    .filter((event) => event['type'] !== member['type'] || event['state_key'] !== member['state_key'])
-  return [...others, member]
 }

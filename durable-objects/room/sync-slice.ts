@@ -49,7 +49,7 @@ function show(view: View, request: SliceRequest, now: number): Shown {
       return strippedSlice(request, entry.membership, member, member.pos ?? 0, () => strippedStateAt(room, member))
     case 'leave':
     case 'ban':
-      return room.reader.hasForgotten(reader) ? undefined : leftSlice(asked, member)
+      return room.reader.hasForgotten(reader) ? forgottenSlice(asked, member) : leftSlice(asked, member)
     default:
       return undefined
   }
@@ -80,6 +80,16 @@ function outsideSlice({ view, request, now }: Asked): Shown {
   }
   if (request.from !== null && !request.fullState && pos <= request.from.pos) return undefined
   return leftWith({ view, request, now }, [member], pos - 1)
+}
+
+/**
+ * "Rooms which have been forgotten will never appear" is not taken at its word: a device that knows the room has to hear,
+ * once, that it is left, however soon another device had it forgotten.
+ */
+function forgottenSlice(asked: Asked, member: StoredEvent): Shown {
+  const { from } = asked.request
+  const pos = member.pos ?? 0
+  return from === null || pos <= from.pos ? undefined : leftWith(asked, [member], pos - 1)
 }
 
 /** State resolution found that the reader never was in the room: there is no event to show for it. */

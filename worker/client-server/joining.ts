@@ -20,7 +20,7 @@ export const joinRoomById = operation(
   { id: 'joinRoomById', auth: 'accessToken', body: joinBody, bodyOptional: true, guests: true, r0: true },
   async (call) => {
     const { roomId } = call.path
-    await join(call, { roomId, ...wishes(call.body) })
+    await join(call, { roomId, servers: viaServers(call.query), ...wishes(call.body) })
     return { room_id: roomId }
   },
 )
@@ -30,8 +30,8 @@ export const joinRoom = operation(
   'POST /_matrix/client/v3/join/:roomIdOrAlias',
   { id: 'joinRoom', auth: 'accessToken', body: joinBody, bodyOptional: true, guests: true, r0: true },
   async (call) => {
-    const { roomId } = await findRoom(call.env, call.path.roomIdOrAlias, viaServers(call.query))
-    await join(call, { roomId, ...wishes(call.body) })
+    const { roomId, servers } = await findRoom(call.env, call.path.roomIdOrAlias, viaServers(call.query))
+    await join(call, { roomId, servers, ...wishes(call.body) })
     return { room_id: roomId }
   },
 )

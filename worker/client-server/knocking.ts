@@ -1,5 +1,6 @@
 /** Knocking on rooms. Spec: client-server-api/#knocking-on-rooms, data/api/client-server/knocking.yaml. */
 import { profileOf } from '../accounts/profiles.ts'
+import { serversFor } from '../memberships.ts'
 import { operation } from '../operation.ts'
 import { unwrap } from '../refusal.ts'
 import { findRoom, roomOf } from '../rooms.ts'
@@ -10,9 +11,10 @@ export const knockRoom = operation(
   'POST /_matrix/client/v3/knock/:roomIdOrAlias',
   { id: 'knockRoom', auth: 'accessToken', body: reasonBody, bodyOptional: true, r0: true },
   async ({ env, requester: { userId }, path, query, body: { reason } }) => {
-    const { roomId } = await findRoom(env, path.roomIdOrAlias, viaServers(query))
+    const { roomId, servers } = await findRoom(env, path.roomIdOrAlias, viaServers(query))
+    const via = { roomId, servers: serversFor(roomId, servers) }
     const profile = await profileOf(env, userId)
-    const change = { sender: userId, target: userId, membership: 'knock' as const, profile }
+    const change = { sender: userId, target: userId, membership: 'knock' as const, profile, via }
     unwrap(await roomOf(env, roomId).setMembership(reason === undefined ? change : { ...change, reason }))
     return { room_id: roomId }
   },

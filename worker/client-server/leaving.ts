@@ -1,4 +1,5 @@
 /** Leaving and forgetting rooms. Spec: client-server-api/#leaving-rooms, data/api/client-server/leaving.yaml. */
+import { serversFor } from '../memberships.ts'
 import { operation } from '../operation.ts'
 import { unwrap } from '../refusal.ts'
 import { roomOf } from '../rooms.ts'
@@ -9,7 +10,8 @@ export const leaveRoom = operation(
   'POST /_matrix/client/v3/rooms/:roomId/leave',
   { id: 'leaveRoom', auth: 'accessToken', body: reasonBody, bodyOptional: true, guests: true, r0: true },
   async ({ env, requester: { userId }, path: { roomId }, body: { reason } }) => {
-    const change = { sender: userId, target: userId, membership: 'leave' as const }
+    const via = { roomId, servers: serversFor(roomId, []) }
+    const change = { sender: userId, target: userId, membership: 'leave' as const, via }
     unwrap(await roomOf(env, roomId).setMembership(reason === undefined ? change : { ...change, reason }))
     return {}
   },

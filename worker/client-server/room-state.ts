@@ -73,7 +73,7 @@ async function setMember(who: Joiner, { roomId, stateKey }: Place, body: JsonObj
     case 'ban':
     case 'knock': {
       const { event_id } = unwrapAsMember(
-        await roomOf(env, roomId).setMembership({ sender, target, membership, content }),
+        await roomOf(env, roomId).setMembership({ sender, target, membership, content, via: { roomId, servers: [] } }),
       )
       return { event_id }
     }

@@ -9,6 +9,7 @@ import { pduFromStored } from '#protocol/events/event-format.ts'
 import type { Pdu } from '#protocol/events/pdu.ts'
 import type { EventId } from '#protocol/identifiers/event-id.ts'
 import type { RoomId } from '#protocol/identifiers/room-id.ts'
+import type { ServerName } from '#protocol/identifiers/server-name.ts'
 import { parseUserId, type UserId } from '#protocol/identifiers/user-id.ts'
 import type { JsonObject } from '#protocol/json/json.ts'
 import { rulesOf, type RoomVersion } from '#protocol/room-versions/rules.ts'
@@ -16,6 +17,7 @@ import { rulesOf, type RoomVersion } from '#protocol/room-versions/rules.ts'
 import { append } from '../append.ts'
 import type { Room } from '../room.ts'
 import { outcomes, type StoredEvent } from '../stored-event.ts'
+import { isServerAllowedIn } from './server-access.ts'
 
 /** Stripped events kept of one invite or knock, and their size altogether in characters (CVE-2024-52815). */
 const maxStripped = 64
@@ -28,6 +30,8 @@ export interface OutsideChange {
   readonly event_id: EventId
   readonly json: JsonObject
   readonly membership: 'invite' | 'knock' | 'leave'
+  /** Who told, where that was another server: a room that is known may not let it in. */
+  readonly origin?: ServerName
   /** Stripped state; the shape of each was checked. */
   readonly stripped: readonly JsonObject[]
 }
@@ -35,12 +39,14 @@ export interface OutsideChange {
 /** Notes the membership. Where this server is in the room, the room's own events say what is so, and nothing is noted. */
 export function noteOutsideMembership(
   room: Room,
-  { roomId, version, event_id, json, membership, stripped }: OutsideChange,
+  { roomId, version, event_id, json, membership, origin, stripped }: OutsideChange,
   stored: (changedMembers: readonly UserId[]) => void,
 ): Outcome {
   const { reader, transactor } = room
   const rules = rulesOf(version)
   if (!rules) return fail('unsupported_room_version')
+  if (origin && reader.isKnown() && !isServerAllowedIn(room, origin))
+    return fail('forbidden', 'The room does not allow that server')
   if (!reader.isKnown()) transactor.beginRoom(roomId, rules)
   if (reader.rules !== rules) return fail('invalid_param', 'The room is of another version')
   if (reader.localJoined().size > 0) return { ok: true }

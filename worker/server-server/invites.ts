@@ -1,0 +1,116 @@
+/**
+ * Invites of our users by other servers.
+ *
+ * Spec: server-server-api/#inviting-to-a-room. We sign one thing only: an `m.room.member` invite of a local user, by a user of
+ * the server that asks, in the room of the path (CVE-2025-68667).
+ */
+import { own, type JsonObject, type JsonValue } from '#protocol/json/json.ts'
+import { membershipOf } from '#protocol/events/fields.ts'
+import type { Pdu } from '#protocol/events/pdu.ts'
+import type { EventId } from '#protocol/identifiers/event-id.ts'
+import type { RoomId } from '#protocol/identifiers/room-id.ts'
+import type { ServerName } from '#protocol/identifiers/server-name.ts'
+import { parseUserId, serverNameOf } from '#protocol/identifiers/user-id.ts'
+import { rulesOf, type RoomVersionRules } from '#protocol/room-versions/rules.ts'
+import { signEvent } from '#protocol/signing/event-signatures.ts'
+import * as v from 'valibot'
+
+import { strippedForeign } from '../../durable-objects/room/stripped-state.ts'
+import { userExists } from '../accounts/users.ts'
+import type { Env } from '../env.ts'
+import { keyRing } from '../federation-client/key-ring.ts'
+import { verifyPdus } from '../federation-client/verify-pdus.ts'
+import { refuseBlockedInvites } from '../memberships.ts'
+import { operation } from '../operation.ts'
+import { refuse, unwrap } from '../refusal.ts'
+import { roomOf } from '../rooms.ts'
+import { serverIdentity } from '../server-identity.ts'
+import { jsonObject } from './bodies.ts'
+
+/** Spec: server-server-api/#put_matrixfederationv2inviteroomideventid */
+export const sendInviteV2 = operation(
+  'PUT /_matrix/federation/v2/invite/:roomId/:eventId',
+  {
+    id: 'sendInviteV2',
+    auth: 'server',
+    body: v.looseObject({
+      room_version: v.string(),
+      event: jsonObject,
+      invite_room_state: v.optional(v.array(jsonObject), []),
+    }),
+  },
+  async ({ env, path, body, requester: { origin } }) => {
+    const { room_version: version, event, invite_room_state: state } = body
+    return { event: await takeInvite(env, { origin, ...path, version, event, state }) }
+  },
+)
+
+/** The older form, for room versions 1 and 2. Spec: server-server-api/#put_matrixfederationv1inviteroomideventid */
+export const sendInviteV1 = operation(
+  'PUT /_matrix/federation/v1/invite/:roomId/:eventId',
+  { id: 'sendInviteV1', auth: 'server', body: jsonObject },
+  async ({ env, path, body, requester: { origin } }) => {
+    const unsigned = own(body, 'unsigned')
+    const state = typeof unsigned === 'object' && unsigned !== null && !Array.isArray(unsigned) ? stateIn(unsigned) : []
+    return [200, { event: await takeInvite(env, { origin, ...path, version: '1', event: body, state }) }]
+  },
+)
+
+function stateIn(unsigned: object): JsonValue {
+  return 'invite_room_state' in unsigned && Array.isArray(unsigned.invite_room_state) ? unsigned.invite_room_state : []
+}
+
+interface Invite {
+  readonly origin: ServerName
+  readonly roomId: RoomId
+  readonly eventId: EventId
+  readonly version: string
+  readonly event: JsonObject
+  readonly state: JsonValue
+}
+
+/** The invite with our signature, once it is noted for the user. */
+async function takeInvite(env: Env, invite: Invite): Promise<JsonObject> {
+  const { origin, roomId, eventId, version, event, state } = invite
+  const rules = rulesOf(version) ?? refuse('incompatible_room_version')
+  const { serverName, key, crypto } = await serverIdentity(env)
+  const [verified] = await verifyPdus(rules, [event], { keys: keyRing(env), crypto, now: Date.now() })
+  if (!verified?.ok) return refuse('forbidden', verified?.message ?? 'The invite could not be verified')
+  if (verified.redacted) return refuse('bad_json', 'The content hash of the invite is wrong')
+  const { pdu } = verified
+  if (pdu.event_id !== eventId) return refuse('invalid_param', 'The event ID in the path is another')
+  if (pdu.room_id !== roomId) return refuse('invalid_param', 'The room ID in the path is another')
+  const target = faultless(pdu, origin, serverName)
+  if (!(await userExists(env, target))) return refuse('not_found', 'There is no such user on this server')
+  await refuseBlockedInvites(env, [target])
+  return note(env, rules, pdu, signEvent(rules, pdu.json, serverName, key, crypto), state)
+}
+
+function faultless(pdu: Pdu, origin: ServerName, serverName: ServerName) {
+  if (pdu.type !== 'm.room.member' || membershipOf(pdu) !== 'invite')
+    return refuse('invalid_param', 'That is no invite')
+  if (serverNameOf(pdu.sender) !== origin) return refuse('forbidden', 'The invite is by a user of another server')
+  const target = parseUserId(pdu.state_key)
+  if (!target || serverNameOf(target) !== serverName)
+    return refuse('invalid_param', 'The invited is no user of this server')
+  return target
+}
+
+async function note(
+  env: Env,
+  rules: RoomVersionRules,
+  pdu: Pdu,
+  signed: JsonObject,
+  state: JsonValue,
+): Promise<JsonObject> {
+  const change = {
+    roomId: pdu.room_id,
+    version: rules.version,
+    event_id: pdu.event_id,
+    json: signed,
+    membership: 'invite' as const,
+    stripped: strippedForeign(state),
+  }
+  unwrap(await roomOf(env, pdu.room_id).noteOutside({ ...change, origin: serverNameOf(pdu.sender) }))
+  return signed
+}
