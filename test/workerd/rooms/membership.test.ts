@@ -331,6 +331,27 @@ describe('leaving and forgetting', () => {
     expect(chunk.map(({ event_id }) => event_id)).toContain(before)
   })
 
+  test('what was forgotten is told to other devices as left, once', async () => {
+    interface Sync {
+      readonly next_batch: string
+      readonly rooms?: { readonly leave?: Record<string, object>; readonly join?: Record<string, object> }
+    }
+    const filter = encodeURIComponent(JSON.stringify({ room: { include_leave: true } }))
+    const sync = (since?: string) =>
+      ok(bob.get<Sync>(`/sync?filter=${filter}${since === undefined ? '' : `&since=${encodeURIComponent(since)}`}`))
+    const roomId = await createRoom(alice, { preset: 'public_chat' })
+    await join(bob, roomId)
+    const { next_batch: before } = await sync()
+    await ok(bob.post(at(roomId, '/leave')))
+    await ok(bob.post(at(roomId, '/forget')))
+    await say(alice, roomId, 'after')
+    const told = await sync(before)
+    expect(told.rooms?.leave).toHaveProperty([roomId])
+    expect(JSON.stringify(told)).not.toContain('after')
+    expect((await sync(told.next_batch)).rooms?.leave ?? {}).not.toHaveProperty([roomId])
+    expect((await sync()).rooms?.leave ?? {}).not.toHaveProperty([roomId])
+  })
+
   test('the last one to leave leaves an empty room', async () => {
     const roomId = await createRoom(alice)
     await invite(alice, roomId, bob)
