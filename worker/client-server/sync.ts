@@ -21,8 +21,8 @@ import { oneOf, wholeNumber } from './parameters.ts'
 
 /** A client that asks for more waits this long, in ms, and then asks again. */
 const longestWait = 120_000
-/** Between attempts when a room or the user's object could not be reached, in ms. */
-const pauseAfterFailure = 1000
+/** Before the next attempt when a room or the user's object could not be reached, in ms; twice as long each time. */
+const firstPause = 1000
 
 interface Asked {
   readonly since: string | undefined
@@ -41,6 +41,8 @@ export const sync = operation(
     const asked = parseQuery(query)
     const deadline = Date.now() + asked.timeout
     let since = asked.since
+    let setbacks = 0
+    const pause = () => sleep(Math.min(firstPause * 2 ** setbacks++, deadline - Date.now()))
     for (;;) {
       const left = Math.max(0, deadline - Date.now())
       // "If this is set to `true` … the query will return immediately"; so does an initial sync.
@@ -57,13 +59,13 @@ export const sync = operation(
       if (news.kind === 'idle') return emptyAnswer(news.idle.nextBatch, news.idle.keys)
       if (news.kind === 'again') {
         since = news.idle.nextBatch
-        if (news.lost) await pause(Math.min(pauseAfterFailure, deadline - Date.now()))
+        if (news.lost) await pause()
         continue
       }
       const read = unwrap(news.read)
       const { answer, saysSomething, failed } = await answerOf(env, requester, asked, read)
       if (saysSomething || read.everything || Date.now() >= deadline) return answer
-      if (failed) await pause(Math.min(pauseAfterFailure, deadline - Date.now()))
+      if (failed) await pause()
       since = answer.next_batch
     }
   },
@@ -115,6 +117,6 @@ function checkFilter(json: JsonValue): SyncFilter {
   return parsed.ok ? parsed.filter : refuse('bad_json', `The filter is malformed at "${parsed.path}"`)
 }
 
-async function pause(ms: number): Promise<void> {
+async function sleep(ms: number): Promise<void> {
   if (ms > 0) await new Promise((resolve) => setTimeout(resolve, ms))
 }
