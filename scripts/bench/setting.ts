@@ -18,11 +18,32 @@ export interface Sizes {
   readonly rooms: number
   readonly syncs: number
   readonly batches: number
+  /** State events on the two sides of a conflict. */
+  readonly conflict: number
+  readonly resolutions: number
 }
 
 export const sizes = {
-  small: { senders: 4, messages: 100, deliveries: 20, rooms: 20, syncs: 5, batches: 20 },
-  default: { senders: 32, messages: 2000, deliveries: 200, rooms: 200, syncs: 20, batches: 200 },
+  small: {
+    senders: 4,
+    messages: 100,
+    deliveries: 20,
+    rooms: 20,
+    syncs: 5,
+    batches: 20,
+    conflict: 1000,
+    resolutions: 3,
+  },
+  default: {
+    senders: 32,
+    messages: 2000,
+    deliveries: 200,
+    rooms: 200,
+    syncs: 20,
+    batches: 200,
+    conflict: 10_000,
+    resolutions: 5,
+  },
 } satisfies Record<string, Sizes>
 
 export interface Bench {
