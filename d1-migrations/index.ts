@@ -4,6 +4,7 @@
  * The files travel inside the bundle as text (wrangler.toml: Text rule), so that the Worker can apply them by itself.
  */
 import accounts from './0000_accounts.sql'
+import knownRooms from './0003_known_rooms.sql'
 import remoteServerKeys from './0001_remote_server_keys.sql'
 import roomDirectory from './0002_room_directory.sql'
 
@@ -17,4 +18,5 @@ export const migrations: readonly Migration[] = [
   { name: '0000_accounts', sql: accounts },
   { name: '0001_remote_server_keys', sql: remoteServerKeys },
   { name: '0002_room_directory', sql: roomDirectory },
+  { name: '0003_known_rooms', sql: knownRooms },
 ]

@@ -9,6 +9,7 @@ import type { ServerName } from '#protocol/identifiers/server-name.ts'
 import { parseUserId, serverNameOf, type UserId } from '#protocol/identifiers/user-id.ts'
 import { isObject, type JsonObject, own } from '#protocol/json/json.ts'
 
+import { guestsAmong } from './accounts/guests.ts'
 import { profileOf } from './accounts/profiles.ts'
 import type { Env } from './env.ts'
 import type { Requester } from './operation.ts'
@@ -61,7 +62,9 @@ export async function join(joiner: Joiner, { roomId, servers = [], reason, conte
     if (allowedRooms) joined = await room.setMembership({ ...change, memberOf: memberOf ? [memberOf] : [] })
   }
   const { event_id } = unwrap(joined)
-  joiner.waitUntil(succeedPredecessor(env, user, roomId))
+  joiner.waitUntil(
+    succeedPredecessor(env, user, roomId).catch((error: unknown) => console.error('settings were left behind', error)),
+  )
   return { event_id }
 }
 
@@ -135,6 +138,21 @@ export async function invite(env: Env, { roomId, sender, target, reason, isDirec
       ...(content === undefined ? {} : { content }),
     }),
   )
+}
+
+/**
+ * "If the `m.room.guest_access` event is changed to stop this from being the case, the server MUST set those users'
+ * `m.room.member` state to `leave`." `reader` is a member who may see who is joined.
+ */
+export async function removeGuests(env: Env, roomId: RoomId, reader: UserId): Promise<void> {
+  const { serverName } = settingsOf(env)
+  const room = roomOf(env, roomId)
+  const members = await room.joinedMembers({ reader })
+  const joined = members.ok ? Object.keys(members.joined).map(parseUserId) : []
+  const ours = joined.filter((user) => user !== undefined).filter((user) => serverNameOf(user) === serverName)
+  for (const guest of await guestsAmong(env, ours)) {
+    await room.setMembership({ sender: guest, target: guest, membership: 'leave' })
+  }
 }
 
 /** Invites a user as far as that goes: what keeps one user out of a new room must not keep everybody out. */

@@ -40,6 +40,14 @@ import * as versions from './client-server/versions.ts'
 import * as wellknown from './client-server/wellknown.ts'
 import * as whoami from './client-server/whoami.ts'
 import type { Operation } from './operation.ts'
+import * as backfill from './server-server/backfill.ts'
+import * as invites from './server-server/invites.ts'
+import * as joins from './server-server/joins.ts'
+import * as keys from './server-server/keys.ts'
+import * as knocks from './server-server/knocks.ts'
+import * as serverLeaving from './server-server/leaving.ts'
+import * as transactions from './server-server/transactions.ts'
+import * as serverVersion from './server-server/version.ts'
 
 export const operations: readonly Operation[] = [
   // versions.ts, wellknown.ts, capabilities.ts
@@ -140,4 +148,30 @@ export const operations: readonly Operation[] = [
   reportContent.reportEvent,
   reportContent.reportRoom,
   reportContent.reportUser,
+
+  // —— Federation: keys.ts, version.ts ——
+  keys.getServerKey,
+  keys.getServerKeyById,
+  keys.perspectivesKeyQuery,
+  keys.bulkPerspectivesKeyQuery,
+  serverVersion.getVersion,
+  // transactions.ts, backfill.ts
+  transactions.sendTransaction,
+  backfill.backfillRoom,
+  backfill.getMissingPreviousEvents,
+  backfill.getEvent,
+  backfill.getRoomState,
+  backfill.getRoomStateIds,
+  backfill.getEventAuthorization,
+  // joins.ts, leaving.ts, knocks.ts, invites.ts
+  joins.makeJoin,
+  joins.sendJoinV2,
+  joins.sendJoinV1,
+  serverLeaving.makeLeave,
+  serverLeaving.sendLeaveV2,
+  serverLeaving.sendLeaveV1,
+  knocks.makeKnock,
+  knocks.sendKnock,
+  invites.sendInviteV2,
+  invites.sendInviteV1,
 ]

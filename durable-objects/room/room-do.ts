@@ -15,8 +15,10 @@ import type { RoomVersion } from '#protocol/room-versions/rules.ts'
 import { DurableObject } from 'cloudflare:workers'
 
 import type { Env } from '../../worker/env.ts'
+import { addKnownRoom } from '../../worker/accounts/known-rooms.ts'
 import { federationSender } from '../../worker/federation-client/sender.ts'
 import { nodeCrypto } from '../../worker/node-crypto.ts'
+import { errorResponse } from '../../worker/refusal.ts'
 import { serverIdentity, type ServerIdentity } from '../../worker/server-identity.ts'
 import { settingsOf } from '../../worker/settings.ts'
 import { AlarmScheduler } from '../shared/alarm-scheduler.ts'
@@ -40,7 +42,16 @@ import {
   type RemoteReceipts,
   type RemoteTyping,
 } from './federation/remote-ephemeral.ts'
-import { joinState, streamJoinState } from './federation/join-state.ts'
+import {
+  authForServer,
+  backfillForServer,
+  eventForServer,
+  missingForServer,
+  type MissingRequest,
+  stateForServer,
+  stateIdsForServer,
+} from './federation/serve-history.ts'
+import { joinState, streamState } from './federation/join-state.ts'
 import { makeTemplate, type Template, type TemplateRequest } from './federation/templates.ts'
 import { noteOutsideMembership, type OutsideChange } from './federation/outside.ts'
 import type { JoinDeps } from './federation/remote-join.ts'
@@ -56,6 +67,10 @@ import { stateAtPlace, stateEvents } from './state.ts'
 import type { GroupId } from './stored-event.ts'
 import { syncSlice } from './sync-slice.ts'
 import { setTyping, type TypingRequest } from './typing.ts'
+
+type StateRequest =
+  | { readonly stateBefore: GroupId; readonly omitMembers: boolean; readonly head: JsonObject }
+  | { readonly origin: ServerName; readonly eventId: EventId }
 
 /** How a room that this server is not in can be reached. */
 interface Via {
@@ -107,6 +122,7 @@ export class RoomDO extends DurableObject<Env> {
     const identity = await serverIdentity(this.env)
     const created = createRoom(this.#room, identity, request, Date.now())
     if (!created.ok) return created
+    await addKnownRoom(this.env, this.#room.reader.header().roomId)
     await this.#tell(created)
     return { ok: true }
   }
@@ -152,7 +168,10 @@ export class RoomDO extends DurableObject<Env> {
       change.memberOf !== undefined &&
       restrictionOf(this.#room) !== undefined &&
       change.membership === 'join'
-    return needsTheirWord && via ? joinByTheirWord(this.#room, deps, { roomId: via.roomId, request: change }) : sent
+    if (!needsTheirWord || !via) return sent
+    const joined = await joinByTheirWord(this.#room, deps, { roomId: via.roomId, request: change })
+    // With nobody to ask, what the room's own rules said stands.
+    return !joined.ok && joined.reason === 'no_server' ? sent : joined
   }
 
   /** A local user's membership that another server told of: an invite. */
@@ -237,16 +256,43 @@ export class RoomDO extends DurableObject<Env> {
     return acceptMembership(this.#room, request, this.#stored)
   }
 
-  /** Streams the state before a join that was accepted: `{stateBefore, omitMembers, head}` as JSON body. */
+  /** Streams what would be too large for one message: the state a server that joins is told, and the state at an event. */
   override async fetch(request: Request): Promise<Response> {
-    const { stateBefore, omitMembers, head } = await request.json<{
-      stateBefore: GroupId
-      omitMembers: boolean
-      head: JsonObject
-    }>()
-    const state = joinState(this.#room, stateBefore, omitMembers)
-    const answer = { ...head, members_omitted: omitMembers, ...(omitMembers ? { servers_in_room: state.servers } : {}) }
-    return new Response(streamJoinState(this.#room, answer, state))
+    const asked = await request.json<StateRequest>()
+    if ('stateBefore' in asked) {
+      const { stateBefore, omitMembers, head } = asked
+      const state = joinState(this.#room, stateBefore, omitMembers)
+      const answer = {
+        ...head,
+        members_omitted: omitMembers,
+        ...(omitMembers ? { servers_in_room: state.servers } : {}),
+      }
+      return new Response(streamState(this.#room, answer, 'state', state))
+    }
+    const found = stateForServer(this.#room, asked.origin, asked.eventId)
+    if (!found.ok) return errorResponse(found)
+    return new Response(streamState(this.#room, {}, 'pdus', found))
+  }
+
+  /** What another server in the room may have of it; serve-history.ts has the forms. */
+  async eventForServer({ origin, eventId }: { origin: ServerName; eventId: EventId }) {
+    return eventForServer(this.#room, origin, eventId)
+  }
+
+  async backfillForServer({ origin, ...asked }: { origin: ServerName; from: EventId[]; limit: number }) {
+    return backfillForServer(this.#room, origin, asked)
+  }
+
+  async missingForServer({ origin, ...asked }: { origin: ServerName } & MissingRequest) {
+    return missingForServer(this.#room, origin, asked)
+  }
+
+  async stateIdsForServer({ origin, eventId }: { origin: ServerName; eventId: EventId }) {
+    return stateIdsForServer(this.#room, origin, eventId)
+  }
+
+  async authForServer({ origin, eventId }: { origin: ServerName; eventId: EventId }) {
+    return authForServer(this.#room, origin, eventId)
   }
 
   /** Our events for one server after a position: what the federation sender sends. */

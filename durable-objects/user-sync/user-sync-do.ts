@@ -14,7 +14,15 @@ import { DurableObject } from 'cloudflare:workers'
 
 import type { Env } from '../../worker/env.ts'
 import { migrate } from '../shared/migrate.ts'
-import { type AccountDataKey, getAccountData, getTags, setAccountData, setTag } from './account-data.ts'
+import {
+  type AccountDataEvent,
+  type AccountDataKey,
+  getAccountData,
+  getTags,
+  roomAccountData,
+  setAccountData,
+  setTag,
+} from './account-data.ts'
 import { noteDeviceListChange } from './device-lists.ts'
 import { addDevice, endDevice } from './devices.ts'
 import { getFilter, storeFilter } from './filters.ts'
@@ -114,6 +122,11 @@ export class UserSyncDO extends DurableObject<Env> {
   async getAccountData(key: AccountDataKey): Promise<Outcome<{ content: JsonObject }>> {
     const content = getAccountData(this.#sql, key)
     return content ? { ok: true, content } : fail('not_found', 'No account data of this type')
+  }
+
+  /** All account data of one room. */
+  async roomAccountData(roomId: RoomId): Promise<AccountDataEvent[]> {
+    return roomAccountData(this.#sql, roomId)
   }
 
   /** The tags of a room, by name. */

@@ -202,3 +202,13 @@ export const reports = sqliteTable(
   },
   (table) => [index('reports_by_time').on(table.receivedAt)],
 )
+
+/** Rooms that live on this server: Durable Objects cannot be listed. */
+export const knownRooms = sqliteTable(
+  'known_rooms',
+  {
+    roomId: text('room_id').$type<RoomId>().primaryKey(),
+    addedAt: integer('added_at').notNull(),
+  },
+  (table) => [index('known_rooms_by_age').on(table.addedAt)],
+)

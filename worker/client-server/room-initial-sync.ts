@@ -4,6 +4,7 @@ import { own } from '#protocol/json/json.ts'
 import { isPublished } from '../accounts/public-rooms.ts'
 import { operation } from '../operation.ts'
 import { roomOf, unwrapAsMember } from '../rooms.ts'
+import { userSyncOf } from '../sync/user-sync.ts'
 import { wholeNumber } from './parameters.ts'
 
 /** Spec: client-server-api/#get_matrixclientv3roomsroomidinitialsync */
@@ -28,6 +29,7 @@ export const roomInitialSync = operation(
       },
       state,
       visibility: (await isPublished(env, roomId)) ? 'public' : 'private',
+      account_data: await userSyncOf(env, reader).roomAccountData(roomId),
     }
   },
 )

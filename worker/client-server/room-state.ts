@@ -7,7 +7,7 @@ import { isObject, type JsonObject, own } from '#protocol/json/json.ts'
 import { rulesOf } from '#protocol/room-versions/rules.ts'
 
 import type { Env } from '../env.ts'
-import { invite, join, type Joiner } from '../memberships.ts'
+import { invite, join, type Joiner, removeGuests } from '../memberships.ts'
 import { operation } from '../operation.ts'
 import { refuse } from '../refusal.ts'
 import { resolveAlias, roomOf, unwrapAsMember } from '../rooms.ts'
@@ -50,6 +50,9 @@ async function setState(who: Joiner, place: Place, content: JsonObject) {
   if (type === 'm.room.canonical_alias' && stateKey === '') await checkAliases(env, roomId, sender, content)
   if (type === 'm.room.power_levels' && stateKey === '') await checkCreators(env, roomId, sender, content)
   const { event_id } = unwrapAsMember(await roomOf(env, roomId).sendEvent({ sender, type, stateKey, content }))
+  if (type === 'm.room.guest_access' && stateKey === '' && own(content, 'guest_access') !== 'can_join') {
+    await removeGuests(env, roomId, sender)
+  }
   return { event_id }
 }
 

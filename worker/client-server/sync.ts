@@ -62,33 +62,15 @@ export const sync = operation(
         if (news.lost) await pause()
         continue
       }
-      const read = unwrap(news.read)
-      const { answer, saysSomething, failed } = await answerOf(env, requester, asked, read)
-      if (saysSomething || read.everything || Date.now() >= deadline) return answer
-      if (failed) await pause()
+      const answering = new Answering(env, requester, asked, unwrap(news.read))
+      if (answering.read.everything) return answerWithEverything(answering, waitUntil)
+      const { answer, saysSomething, hasFailures } = await answerWithNews(answering)
+      if (saysSomething || Date.now() >= deadline) return answer
+      if (hasFailures) await pause()
       since = answer.next_batch
     }
   },
 )
-
-async function answerOf(env: Env, { userId, deviceId }: Requester, asked: Asked, read: Read) {
-  const filter = asked.inlineFilter ?? (read.filter ? checkFilter(read.filter) : {})
-  const reader = {
-    userId,
-    deviceId,
-    filter: filter.room ?? {},
-    eventFormat: filter.event_format ?? 'client',
-    fullState: asked.fullState,
-    useStateAfter: asked.useStateAfter,
-  }
-  const { rooms, served, failed } = await gatherRooms(env, reader, read)
-  const nextBatch =
-    served.length + failed.length > 0
-      ? await userSyncOf(env, userId).commit({ token: read.token, served, failed })
-      : read.nextBatch
-  return { ...buildAnswer(nextBatch, read, rooms, filter), failed: failed.length > 0 }
-}
-
 function parseQuery(query: URLSearchParams): Asked {
   oneOf(query, 'set_presence', ['offline', 'online', 'unavailable'])
   // "The server will detect whether it is an ID or a JSON object by whether the first character is a `{`".

@@ -15,7 +15,7 @@ import type { GatheredRoom, Section } from './gather-rooms.ts'
 
 export interface SyncAnswer {
   readonly next_batch: string
-  readonly rooms?: { readonly [Name in Section]?: Record<string, JsonObject> }
+  readonly rooms?: { readonly [Name in Section]?: Record<string, object> }
   readonly account_data?: { readonly events: readonly AccountDataEvent[] }
   readonly to_device?: { readonly events: readonly object[] }
   readonly device_lists?: object
@@ -33,41 +33,26 @@ export function emptyAnswer(nextBatch: string, { oneTimeKeyCounts, unusedFallbac
   }
 }
 
-export function buildAnswer(
-  nextBatch: string,
-  read: Read,
-  rooms: readonly GatheredRoom[],
-  filter: SyncFilter,
-): { readonly answer: SyncAnswer; readonly saysSomething: boolean } {
-  const sections = buildRooms(rooms, filter)
+/** What an answer has beside rooms. */
+export function otherParts(read: Read, filter: SyncFilter) {
   const accountData = read.accountData.filter((event) => passesFilter(filter.account_data, event))
   const { changed, left } = read.deviceLists
-  const parts = {
-    ...(Object.keys(sections).length > 0 ? { rooms: sections } : {}),
+  return {
     ...(accountData.length > 0 ? { account_data: { events: accountData } } : {}),
     ...(read.toDevice.length > 0 ? { to_device: { events: read.toDevice } } : {}),
     ...(changed.length + left.length > 0 ? { device_lists: { changed, left } } : {}),
   }
-  const answer = { ...emptyAnswer(nextBatch, read.keys), ...parts }
-  return { answer, saysSomething: Object.keys(parts).length > 0 }
 }
 
-function buildRooms(rooms: readonly GatheredRoom[], filter: SyncFilter) {
-  const sections: { [Name in Section]?: Record<string, JsonObject> } = {}
+/** A room as the answer shows it; undefined if there is nothing to say. */
+export function roomJson({ roomId, section, room, accountData }: GatheredRoom, filter: SyncFilter) {
+  if (section === 'invite' || section === 'knock') return room
+  const wanted = wantsRoom(filter.room?.account_data, roomId)
+  const events = wanted ? accountData.filter((event) => passesFilter(filter.room?.account_data, event)) : []
+  if (events.length === 0 && saysNothing(room)) return undefined
   const fields = filter.event_fields?.map(parsePropertyPath)
-  for (const { roomId, section, room, accountData } of rooms) {
-    const hasAccountData = section === 'join' || section === 'leave'
-    const wanted = hasAccountData && wantsRoom(filter.room?.account_data, roomId)
-    const events = wanted ? accountData.filter((event) => passesFilter(filter.room?.account_data, event)) : []
-    if (hasAccountData && events.length === 0 && saysNothing(room)) continue
-    const shown = fields && hasAccountData ? pickEventFields(room, fields) : room
-    const inSection = (sections[section] ??= {})
-    inSection[roomId] =
-      events.length > 0
-        ? { ...shown, account_data: { events: events.map(({ type, content }) => ({ type, content })) } }
-        : shown
-  }
-  return sections
+  const shown = fields ? pickEventFields(room, fields) : room
+  return events.length > 0 ? { ...shown, account_data: { events } } : shown
 }
 
 /** True for a slice in which nothing happened that passed the filter. Counts alone are no news: they follow events. */

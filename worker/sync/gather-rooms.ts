@@ -34,7 +34,6 @@ export interface GatheredRoom {
 }
 
 export interface Gathered {
-  readonly rooms: readonly GatheredRoom[]
   /** Rooms whose slice is not what was known when the answer was read. */
   readonly served: readonly ServedRoom[]
   readonly failed: readonly FailedRoom[]
@@ -45,8 +44,13 @@ const atOnce = 40
 /** Pauses in ms before a slice is tried again: an object that moves or restarts is back within this. */
 const pauses = [20, 200]
 
-export async function gatherRooms(env: Env, reader: Reader, read: Read): Promise<Gathered> {
-  const rooms: GatheredRoom[] = []
+/** Asks the rooms and hands each to `take` as it comes, in any order; while that waits, no further rooms are asked. */
+export async function gatherRooms(
+  env: Env,
+  reader: Reader,
+  read: Read,
+  take: (room: GatheredRoom) => Promise<void> | void,
+): Promise<Gathered> {
   const served: ServedRoom[] = []
   const failed: FailedRoom[] = []
   const waiting = read.rooms.filter(({ roomId }) => wantsRoom(reader.filter, roomId))
@@ -55,7 +59,7 @@ export async function gatherRooms(env: Env, reader: Reader, read: Read): Promise
     for (const asked of queue) {
       const { roomId, accountData, known } = asked
       if (!asked.changed) {
-        rooms.push({ roomId, section: 'join', room: {}, accountData })
+        await take({ roomId, section: 'join', room: {}, accountData })
         continue
       }
       const slice = await readSlice(env, reader, asked, read.ignoredUsers)
@@ -65,11 +69,11 @@ export async function gatherRooms(env: Env, reader: Reader, read: Read): Promise
       if (slice.pos !== known.pos || slice.typing !== known.typing) {
         served.push({ roomId, pos: slice.pos, typing: slice.typing })
       }
-      if (slice.section !== 'none') rooms.push({ roomId, section: slice.section, room: slice.room, accountData })
+      if (slice.section !== 'none') await take({ roomId, section: slice.section, room: slice.room, accountData })
     }
   }
   await Promise.all(Array.from({ length: Math.min(atOnce, waiting.length) }, worker))
-  return { rooms, served, failed }
+  return { served, failed }
 }
 
 /** One room's slice; undefined when the room could not be asked. */

@@ -51,13 +51,14 @@ export function authChainOf({ reader }: Room, nids: readonly Nid[]): Nid[] {
 }
 
 /** `"state":[…],"auth_chain":[…]` with `head` before them: the body of the answer. */
-export function streamJoinState(
+export function streamState(
   room: Room,
   head: JsonObject,
-  { state, authChain }: JoinState,
+  name: 'state' | 'pdus',
+  { state, authChain }: Pick<JoinState, 'state' | 'authChain'>,
 ): ReadableStream<Uint8Array> {
   const encoder = new TextEncoder()
-  const parts = bodyParts(room, head, state, authChain)
+  const parts = bodyParts(room, head, name, state, authChain)
   return new ReadableStream<Uint8Array>({
     pull(controller) {
       const { done, value } = parts.next()
@@ -70,10 +71,12 @@ export function streamJoinState(
 function* bodyParts(
   room: Room,
   head: JsonObject,
+  name: string,
   state: readonly Nid[],
   authChain: readonly Nid[],
 ): Generator<string, void> {
-  yield `${JSON.stringify(head).slice(0, -1)},"state":[`
+  const fields = JSON.stringify(head).slice(1, -1)
+  yield `{${fields}${fields === '' ? '' : ','}"${name}":[`
   yield* eventList(room, state)
   yield '],"auth_chain":['
   yield* eventList(room, authChain)

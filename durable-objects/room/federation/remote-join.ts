@@ -17,6 +17,7 @@ import type { JsonObject } from '#protocol/json/json.ts'
 import type { RoomVersionRules } from '#protocol/room-versions/rules.ts'
 import { verifyEventSignature } from '#protocol/signing/event-signatures.ts'
 
+import { addKnownRoom } from '../../../worker/accounts/known-rooms.ts'
 import type { Env } from '../../../worker/env.ts'
 import { signedStream } from '../../../worker/federation-client/signed-fetch.ts'
 import type { ServerIdentity } from '../../../worker/server-identity.ts'
@@ -92,6 +93,7 @@ async function joinOver(
   if (!wasKnown) room.transactor.beginRoom(roomId, rules)
   const joined = await enter(room, deps, { rules, pdu, roomId, server, body: sent.response.body })
   if (!joined.ok && !wasKnown) await deps.forgetRoom()
+  if (joined.ok) await addKnownRoom(deps.env, roomId)
   return joined
 }
 

@@ -1,0 +1,147 @@
+/**
+ * What other servers in the room may ask for: events, history, state.
+ *
+ * Spec: server-server-api/#backfilling-and-retrieving-missing-events, #retrieving-events, #authorization-rules. Every answer
+ * is for a server that is in the room and that its access control list lets in; every walk is bounded.
+ */
+import { fail, type Failure, type Outcome } from '#protocol/errors.ts'
+import type { EventId } from '#protocol/identifiers/event-id.ts'
+import type { ServerName } from '#protocol/identifiers/server-name.ts'
+import type { JsonObject } from '#protocol/json/json.ts'
+
+import type { Room } from '../room.ts'
+import { type Nid, outcomes, type StoredEvent } from '../stored-event.ts'
+import { authChainOf } from './join-state.ts'
+import { isServerAllowedIn, isServerIn } from './server-access.ts'
+import { ServerView } from './server-visibility.ts'
+
+export interface MissingRequest {
+  readonly earliest: readonly EventId[]
+  readonly latest: readonly EventId[]
+  readonly limit: number
+  readonly minDepth: number
+}
+
+/** Events in one answer at most. */
+const maxEvents = 100
+/** Events looked at for one answer. */
+const maxWalk = 1_000
+
+/** Why this server gets nothing, if it does not. */
+function refusalOf(room: Room, origin: ServerName): Failure | undefined {
+  if (!room.reader.isKnown() || room.reader.localJoined().size === 0) return fail('unknown_room')
+  if (!isServerAllowedIn(room, origin)) return fail('forbidden', 'The room does not allow that server')
+  return isServerIn(room, origin) ? undefined : fail('forbidden', 'That server is not in the room')
+}
+
+/** One event. Spec: #get_matrixfederationv1eventeventid */
+export function eventForServer(room: Room, origin: ServerName, eventId: EventId): Outcome<{ event: JsonObject }> {
+  const refusal = refusalOf(room, origin)
+  if (refusal) return refusal
+  const event = room.reader.eventById(eventId)
+  const shown = event && new ServerView(room, origin).show(event)
+  return shown ? { ok: true, event: shown } : fail('unknown_event')
+}
+
+/** Events before these, newest first, these included. Spec: #get_matrixfederationv1backfillroomid */
+export function backfillForServer(
+  room: Room,
+  origin: ServerName,
+  { from, limit }: { readonly from: readonly EventId[]; readonly limit: number },
+): Outcome<{ pdus: JsonObject[] }> {
+  const refusal = refusalOf(room, origin)
+  if (refusal) return refusal
+  const found = walkBack(room, from, { limit: Math.min(limit, maxEvents), stopAt: new Set(), minDepth: 0 })
+  return { ok: true, pdus: shown(room, origin, found) }
+}
+
+/**
+ * The events between `latest`, which are left out, and `earliest`, oldest first.
+ * Spec: #post_matrixfederationv1get_missing_eventsroomid
+ */
+export function missingForServer(
+  room: Room,
+  origin: ServerName,
+  asked: MissingRequest,
+): Outcome<{ events: JsonObject[] }> {
+  const refusal = refusalOf(room, origin)
+  if (refusal) return refusal
+  const latest = asked.latest.map((id) => room.reader.eventById(id)).filter((event) => event !== undefined)
+  const from = latest.flatMap(({ pdu }) => pdu.prev_events)
+  const stopAt = new Set([...asked.earliest, ...asked.latest])
+  const limit = Math.min(asked.limit, maxEvents)
+  const found = walkBack(room, from, { limit, stopAt, minDepth: asked.minDepth })
+  return { ok: true, events: shown(room, origin, found.reverse()) }
+}
+
+/** State before an event and its auth chain, as event IDs. Spec: #get_matrixfederationv1state_idsroomid */
+export function stateIdsForServer(
+  room: Room,
+  origin: ServerName,
+  eventId: EventId,
+): Outcome<{ pdu_ids: EventId[]; auth_chain_ids: EventId[] }> {
+  const state = stateForServer(room, origin, eventId)
+  if (!state.ok) return state
+  const idsOf = (nids: readonly Nid[]) => room.reader.events(nids).map(({ event_id }) => event_id)
+  return { ok: true, pdu_ids: idsOf(state.state), auth_chain_ids: idsOf(state.authChain) }
+}
+
+/** The same as events. Spec: #get_matrixfederationv1stateroomid */
+export function stateForServer(
+  room: Room,
+  origin: ServerName,
+  eventId: EventId,
+): Outcome<{ state: Nid[]; authChain: Nid[] }> {
+  const refusal = refusalOf(room, origin)
+  if (refusal) return refusal
+  const { reader, groups } = room
+  const event = reader.eventById(eventId)
+  if (event?.stateBefore === undefined || event.outcome === outcomes.rejected) return fail('unknown_event')
+  const nids = [...groups.readAll(event.stateBefore).values()]
+  return { ok: true, state: nids, authChain: authChainOf(room, nids) }
+}
+
+/** An event's auth chain. Spec: #get_matrixfederationv1event_authroomideventid */
+export function authForServer(room: Room, origin: ServerName, eventId: EventId): Outcome<{ auth_chain: JsonObject[] }> {
+  const refusal = refusalOf(room, origin)
+  if (refusal) return refusal
+  const event = room.reader.eventById(eventId)
+  if (event?.stateBefore === undefined) return fail('unknown_event')
+  return { ok: true, auth_chain: room.reader.events(authChainOf(room, [event.nid])).map(({ pdu }) => pdu.json) }
+}
+
+function shown(room: Room, origin: ServerName, events: readonly StoredEvent[]): JsonObject[] {
+  const view = new ServerView(room, origin)
+  return events.map((event) => view.show(event)).filter((json) => json !== undefined)
+}
+
+interface Walk {
+  readonly limit: number
+  readonly stopAt: ReadonlySet<EventId>
+  readonly minDepth: number
+}
+
+/** Breadth first over prev_events, deepest first. Refused events are walked through but not found. */
+function walkBack({ reader }: Room, from: readonly EventId[], { limit, stopAt, minDepth }: Walk): StoredEvent[] {
+  const found: StoredEvent[] = []
+  const seen = new Set<EventId>(stopAt)
+  let frontier: StoredEvent[] = []
+  const add = (ids: readonly EventId[]) => {
+    for (const id of ids) {
+      if (seen.has(id)) continue
+      seen.add(id)
+      const event = reader.eventById(id)
+      if (event?.stateBefore !== undefined && event.depth >= minDepth) frontier.push(event)
+    }
+  }
+  add(from)
+  for (let walked = 0; frontier.length > 0 && found.length < limit && walked < maxWalk; walked++) {
+    frontier.sort((a, b) => a.depth - b.depth || a.nid - b.nid)
+    const event = frontier.pop()
+    if (!event) break
+    if (event.outcome === outcomes.accepted || event.outcome === outcomes.softFailed) found.push(event)
+    add(event.pdu.prev_events)
+  }
+  frontier = []
+  return found
+}
