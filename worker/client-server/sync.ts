@@ -13,8 +13,9 @@ import type { Read } from '../../durable-objects/user-sync/read.ts'
 import type { Env } from '../env.ts'
 import { operation, type Requester } from '../operation.ts'
 import { refuse, unwrap } from '../refusal.ts'
-import { buildAnswer, emptyAnswer } from '../sync/build-answer.ts'
-import { gatherRooms } from '../sync/gather-rooms.ts'
+import { emptyAnswer, otherParts, roomJson } from '../sync/build-answer.ts'
+import { type Gathered, gatherRooms, type Reader, type Section } from '../sync/gather-rooms.ts'
+import { streamAnswer } from '../sync/stream-answer.ts'
 import { userSyncOf } from '../sync/user-sync.ts'
 import { waitForNews } from '../sync/wait-for-news.ts'
 import { oneOf, wholeNumber } from './parameters.ts'
@@ -37,7 +38,7 @@ interface Asked {
 export const sync = operation(
   'GET /_matrix/client/v3/sync',
   { id: 'sync', auth: 'accessToken', guests: true, endsWithDevice: true, r0: true },
-  async ({ env, requester, query }) => {
+  async ({ env, requester, query, waitUntil }) => {
     const asked = parseQuery(query)
     const deadline = Date.now() + asked.timeout
     let since = asked.since
@@ -62,15 +63,71 @@ export const sync = operation(
         if (news.lost) await pause()
         continue
       }
-      const answering = new Answering(env, requester, asked, unwrap(news.read))
-      if (answering.read.everything) return answerWithEverything(answering, waitUntil)
+      const read = unwrap(news.read)
+      const answering = begin(env, requester, asked, read)
+      // An initial sync is answered at once, even if there is nothing.
+      if (read.everything && read.rooms.length > 0) return answerWithEverything(answering, waitUntil)
       const { answer, saysSomething, hasFailures } = await answerWithNews(answering)
-      if (saysSomething || Date.now() >= deadline) return answer
+      if (saysSomething || read.everything || Date.now() >= deadline) return answer
       if (hasFailures) await pause()
       since = answer.next_batch
     }
   },
 )
+
+interface Answering {
+  readonly env: Env
+  readonly reader: Reader
+  readonly filter: SyncFilter
+  readonly read: Read
+}
+
+function begin(env: Env, { userId, deviceId }: Requester, asked: Asked, read: Read): Answering {
+  const filter = asked.inlineFilter ?? (read.filter ? checkFilter(read.filter) : {})
+  const reader = {
+    userId,
+    deviceId,
+    filter: filter.room ?? {},
+    eventFormat: filter.event_format ?? 'client',
+    fullState: asked.fullState,
+    useStateAfter: asked.useStateAfter,
+  }
+  return { env, reader, filter, read }
+}
+
+/** All rooms, written out as they come. */
+function answerWithEverything(answering: Answering, waitUntil: (work: Promise<unknown>) => void): Response {
+  const { env, reader, filter, read } = answering
+  const { response, done } = streamAnswer(async (take) => {
+    const gathered = await gatherRooms(env, reader, read, async (room) => {
+      const json = roomJson(room, filter)
+      if (json) await take(room, json)
+    })
+    return { ...otherParts(read, filter), ...emptyAnswer(await commit(answering, gathered), read.keys) }
+  })
+  waitUntil(done)
+  return response
+}
+
+/** What happened since the token, which is little; and whether anything of it passed the filter. */
+async function answerWithNews(answering: Answering) {
+  const { env, reader, filter, read } = answering
+  const rooms: { [Name in Section]?: Record<string, object> } = {}
+  const gathered = await gatherRooms(env, reader, read, (room) => {
+    const json = roomJson(room, filter)
+    if (json) (rooms[room.section] ??= {})[room.roomId] = json
+  })
+  const parts = { ...(Object.keys(rooms).length > 0 ? { rooms } : {}), ...otherParts(read, filter) }
+  const answer = { ...emptyAnswer(await commit(answering, gathered), read.keys), ...parts }
+  return { answer, saysSomething: Object.keys(parts).length > 0, hasFailures: gathered.failed.length > 0 }
+}
+
+/** Notes how far the answer went; returns its `next_batch`. */
+async function commit({ env, reader, read }: Answering, { served, failed }: Gathered): Promise<string> {
+  if (served.length === 0 && failed.length === 0) return read.nextBatch
+  return userSyncOf(env, reader.userId).commit({ token: read.token, served, failed })
+}
+
 function parseQuery(query: URLSearchParams): Asked {
   oneOf(query, 'set_presence', ['offline', 'online', 'unavailable'])
   // "The server will detect whether it is an ID or a JSON object by whether the first character is a `{`".

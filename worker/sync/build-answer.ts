@@ -1,5 +1,5 @@
 /**
- * The body of a `/sync` answer.
+ * The parts of a `/sync` answer.
  *
  * Spec: client-server-api/#get_matrixclientv3sync, #extensions-to-sync, #e2e-extensions-to-sync. Sections with nothing in
  * them are left out, as is a room about which there is nothing to say.
