@@ -50,17 +50,18 @@ async function serve(options: ServeOptions): Promise<void> {
     prepareEnvironment(options)
     const { startRuntime } = await import('./serve/runtime.ts')
     const secret = options.registrationSharedSecret ?? data.registrationSharedSecret()
+    // Before the plain port, since whoever sees that one answer takes the server for ready.
+    const tls =
+      certificate && options.federation
+        ? await listenTls(certificate, options.bind, options.federation.port, options.port)
+        : undefined
     const runtime = await startRuntime({ ...options, registrationSharedSecret: secret, run }, modules)
     try {
       await firstAnswer(options)
-      const tls =
-        certificate && options.federation
-          ? await listenTls(certificate, options.bind, options.federation.port, options.port)
-          : undefined
       announce(options)
       await toldToStop
-      tls?.close()
     } finally {
+      tls?.close()
       // What was acknowledged is on disk already: an object answers only when its writes are.
       await runtime.dispose()
     }
