@@ -130,6 +130,9 @@ describe('guests', () => {
     expect(await guest.post(at(rooms.forbidden, '/join'))).toMatchObject(refused(403, 'M_GUEST_ACCESS_FORBIDDEN'))
     await ok(guest.post(at(rooms.open, '/join')))
     await say(guest, rooms.open, 'I may')
+    await ok(setState(alice, rooms.open, 'm.room.guest_access', { guest_access: 'forbidden' }))
+    const { joined } = await ok(alice.get<{ joined: object }>(at(rooms.open, '/joined_members')))
+    expect(Object.keys(joined)).toEqual([alice.userId])
     expect(await guest.post('/createRoom', {})).toMatchObject(refused(403, 'M_GUEST_ACCESS_FORBIDDEN'))
     expect(await guest.post(at(rooms.open, '/invite'), target(bob))).toMatchObject(
       refused(403, 'M_GUEST_ACCESS_FORBIDDEN'),

@@ -223,7 +223,11 @@ describe('a look at a room', () => {
     const earlier = `dir=b&limit=1&from=${encodeURIComponent(look.messages.start)}`
     expect(texts((await messages(bob, roomId, earlier)).chunk)).toEqual(['m.room.history_visibility'])
     expect((await messages(bob, roomId, `dir=f&from=${encodeURIComponent(look.messages.end ?? '')}`)).chunk).toEqual([])
-    expect((await ok(alice.get<Look>(at(roomId, '/initialSync')))).membership).toBe('join')
+    await ok(alice.put(`/user/${encodeURIComponent(alice.userId)}${at(roomId, '/tags/work')}`, { order: 0.5 }))
+    expect(await ok(alice.get<Look>(at(roomId, '/initialSync')))).toMatchObject({
+      membership: 'join',
+      account_data: [{ type: 'm.tag', content: { tags: { work: { order: 0.5 } } } }],
+    })
   })
 
   test('is not for others', async () => {
