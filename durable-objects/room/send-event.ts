@@ -34,6 +34,8 @@ export function sendEvent(room: Room, identity: ServerIdentity, request: SendReq
   const { sender, type, stateKey, content, originServerTs = now } = request
   // The rules say so too; but a second create event has no business to be built and signed at all.
   if (type === 'm.room.create') return fail('event_not_allowed', 'A room is created once')
+  // Who may redact what is asked in `redact.ts`. Of users of one server the rules let everyone redact everyone.
+  if (type === 'm.room.redaction') return fail('event_not_allowed', 'Redactions have an endpoint of their own')
   if (type === 'm.room.member' && stateKey !== undefined) return sendMember(room, identity, request, stateKey, now)
   const txn = transactionOf(request)
   const sent = txn && reader.transaction(sender, txn.device, txn.id).find((event) => event.type === type)

@@ -170,18 +170,45 @@ describe.each([
   })
 })
 
+it('takes on the state of a soft-failed event when the room goes on from there', async () => {
+  const room = await sharedRoom()
+  await withRoom(room, (opened) => {
+    const root = newest(opened)
+    const topic = { type: 'm.room.topic', stateKey: '', content: { topic: 'tea' }, prev: [root] }
+    const softFailed = receive(opened, topic, { outcome: outcomes.softFailed })
+    receive(opened, { type: 'm.room.name', stateKey: '', content: { name: 'Tea' }, prev: [softFailed] })
+    expect(content(opened, 'm.room.name')).toEqual({ name: 'Tea' })
+    expect(content(opened, 'm.room.topic')).toEqual({ topic: 'tea' })
+    expectTableToMatch(opened)
+  })
+})
+
+it('empties a place again that only a branch had, whose event does not hold', async () => {
+  const room = await sharedRoom()
+  await withRoom(room, (opened) => {
+    const root = newest(opened)
+    const invite = { type: 'm.room.member', stateKey: '@guest:test.local', content: { membership: 'invite' } }
+    receive(opened, { type: 'm.room.member', stateKey: bob, content: { membership: 'ban' }, prev: [root] })
+    const byBob = receive(opened, { ...invite, sender: bob, prev: [root] })
+    expect(stateLookup(opened, byBob.stateAfter ?? 0)('m.room.member', '@guest:test.local')).toBeDefined()
+    expect(content(opened, 'm.room.member', '@guest:test.local')).toBeUndefined()
+    expectTableToMatch(opened)
+  })
+})
+
 it('keeps rejected events out of every resolution', async () => {
   const room = await sharedRoom()
   await withRoom(room, (opened) => {
     const root = newest(opened)
     const topic = (text: string) => ({ type: 'm.room.topic', stateKey: '', content: { topic: text }, prev: [root] })
+    const good = build(opened, topic('good'))
+    // Newer than the good one, it would win.
     const rejected = receive(opened, topic('bad'), { outcome: outcomes.rejected })
     // Another server says that the rejected event is state there.
     const before = root.stateAfter ?? 0
     const claimed = opened.groups.child(before, new Map([[stateMapKey('m.room.topic', ''), rejected.nid]]))
     receive(opened, { type: 'm.room.message', prev: [root], state: before }, { stateBefore: claimed })
-    const good = receive(opened, topic('good'))
-    expect(extremities(opened)).toContain(good.event_id)
+    store(opened, good)
     expect(content(opened, 'm.room.topic')).toEqual({ topic: 'good' })
     expectTableToMatch(opened)
   })

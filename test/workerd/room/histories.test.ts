@@ -29,7 +29,7 @@ function happening(kind: number, sender: number, at: number): Omit<Remote, 'prev
     sender: by,
     content: { membership, at },
   })
-  switch (kind % 9) {
+  switch (kind % 10) {
     case 0:
       return { type: 'm.room.message', sender: by, content: { at } }
     case 1:
@@ -51,18 +51,23 @@ function happening(kind: number, sender: number, at: number): Omit<Remote, 'prev
         sender: by,
         content: { join_rule: at % 2 ? 'invite' : 'public' },
       }
+    case 8:
+      return { type: 'org.example.note', stateKey: `${sender}${at % 3}`, sender: by, content: { at } }
     default:
       return {
         type: 'm.room.power_levels',
         stateKey: '',
         sender: by,
-        content: { users: { [mallory]: 50, [dave]: at % 2 ? 50 : 0 }, events: { 'm.room.topic': 0 } },
+        content: {
+          users: { [mallory]: 50, [dave]: at % 2 ? 50 : 0 },
+          events: { 'm.room.topic': 0, 'org.example.note': 0 },
+        },
       }
   }
 }
 
 const step = fc.record({
-  kind: fc.nat(8),
+  kind: fc.nat(9),
   sender: fc.nat(2),
   /** How far back the event's prev_events lie. */
   prev: fc.uniqueArray(fc.nat(5), { minLength: 1, maxLength: 3 }),
@@ -103,7 +108,10 @@ describe.each(['1', '2', '6', '11', '12'] satisfies RoomVersion[])('room version
       fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 40 }), async (steps) => {
         const room = await makeRoom(version, {
           preset: 'public_chat',
-          powerLevelContentOverride: { users: { ...(version === '12' ? {} : { [alice]: 100 }), [mallory]: 50 } },
+          powerLevelContentOverride: {
+            users: { ...(version === '12' ? {} : { [alice]: 100 }), [mallory]: 50 },
+            events: { 'org.example.note': 0 },
+          },
         })
         await join(room, bob)
         await withRoom(room, (opened) => {

@@ -153,6 +153,8 @@ describe('state that is set already', () => {
 describe('what a client must not send', () => {
   it.each([
     ['a second create event', { type: 'm.room.create', stateKey: '', content: { room_version: '12' } }],
+    ['a redaction that nobody checked', { type: 'm.room.redaction', content: { redacts: `$${'x'.repeat(43)}` } }],
+    ['a redaction as state', { type: 'm.room.redaction', stateKey: '', content: { redacts: `$${'x'.repeat(43)}` } }],
     ['a create event as a message', { type: 'm.room.create', content: {} }],
     ['state with the ID of another user as its key', { type: 'm.space', stateKey: bob, content: {} }],
     [
