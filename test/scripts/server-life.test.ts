@@ -3,6 +3,7 @@
  *
  * The tests go on where the one before left off, as the life of a server does.
  */
+import { execFile } from 'node:child_process'
 import { mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, get } from 'node:https'
 import { connect } from 'node:net'
@@ -55,6 +56,24 @@ test('the first start makes everything, and other servers find us by TLS', { tim
     get(url, { ca: authority.cert }, (response) => resolve(response.resume().statusCode)).on('error', reject)
   })
   expect(viaTls).toBe(200)
+})
+
+test('npm run register makes accounts, administrators for those who know the secret', { timeout: 60_000 }, async () => {
+  const secret = readFileSync(join(data, 'registration-shared-secret'), 'utf8').trim()
+  const common = [`--url=${base()}`, '--password=a long password']
+  expect(await register(['@bob:fox.example', '--admin', `--secret=${secret}`, ...common])).toEqual({
+    code: 0,
+    printed: `@bob:fox.example is there, as administrator: sign in at ${base()}\n`,
+  })
+  expect(await register(['carol', ...common])).toMatchObject({
+    code: 0,
+    printed: expect.stringContaining('@carol:fox.example'),
+  })
+  expect(await register(['carol', ...common])).toMatchObject({
+    code: 2,
+    printed: expect.stringContaining('M_USER_IN_USE'),
+  })
+  expect(await register(['dave', '--admin', '--secret=wrong', ...common])).toMatchObject({ code: 2 })
 })
 
 test('SIGTERM ends it in order', async () => {
@@ -125,6 +144,14 @@ test('Ctrl-C ends it too', async () => {
   expect(await server.end('SIGINT')).toBe(0)
   expect(await isListening(port)).toBe(false)
 })
+
+function register(args: string[]): Promise<{ code: unknown; printed: string }> {
+  return new Promise((resolve) => {
+    execFile(process.execPath, ['scripts/register.ts', ...args], (error, output, errors) =>
+      resolve({ code: error?.code ?? 0, printed: output + errors }),
+    )
+  })
+}
 
 /** The bodies of the room's messages. */
 async function messages(): Promise<string[]> {
