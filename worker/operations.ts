@@ -46,6 +46,7 @@ import * as joins from './server-server/joins.ts'
 import * as keys from './server-server/keys.ts'
 import * as knocks from './server-server/knocks.ts'
 import * as serverLeaving from './server-server/leaving.ts'
+import * as query from './server-server/query.ts'
 import * as transactions from './server-server/transactions.ts'
 import * as serverVersion from './server-server/version.ts'
 
@@ -163,6 +164,9 @@ export const operations: readonly Operation[] = [
   backfill.getRoomState,
   backfill.getRoomStateIds,
   backfill.getEventAuthorization,
+  // query.ts
+  query.queryRoomDirectory,
+  query.queryProfile,
   // joins.ts, leaving.ts, knocks.ts, invites.ts
   joins.makeJoin,
   joins.sendJoinV2,

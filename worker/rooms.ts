@@ -12,6 +12,7 @@ import type { ServerName } from '#protocol/identifiers/server-name.ts'
 import type { RoomDO } from '../durable-objects/room/room-do.ts'
 import { findAlias } from './accounts/room-aliases.ts'
 import type { Env } from './env.ts'
+import { askAlias } from './federation-client/queries.ts'
 import { refuse, unwrap } from './refusal.ts'
 import { remote, type Remote } from './remote.ts'
 import { settingsOf } from './settings.ts'
@@ -44,10 +45,10 @@ export async function findRoom(env: Env, idOrAlias: string, via: readonly Server
   return { roomId: found.roomId, servers: [...new Set([...via, ...found.servers])] }
 }
 
-/** The room that an alias leads to. Only the server in its name knows. */
+/** The room that an alias leads to. Only the server in its name knows; where that is another one, it is asked. */
 export async function resolveAlias(env: Env, alias: RoomAlias): Promise<FoundRoom | undefined> {
   const { serverName } = settingsOf(env)
-  if (serverNameOfAlias(alias) !== serverName) return undefined
+  if (serverNameOfAlias(alias) !== serverName) return askAlias(env, alias)
   const found = await findAlias(env, alias)
   return found && { roomId: found.roomId, servers: [serverName] }
 }

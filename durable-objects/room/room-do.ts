@@ -246,6 +246,12 @@ export class RoomDO extends DurableObject<Env> {
     return { ok: true, membership: reader.membership(user) }
   }
 
+  /** Servers with a joined member. */
+  async joinedServers(): Promise<ServerName[]> {
+    const { reader } = this.#room
+    return reader.isKnown() ? [...reader.joinedServers()] : []
+  }
+
   /** A template for a user of another server who joins, leaves or knocks over us. */
   async makeTemplate(request: TemplateRequest): Promise<Template> {
     return makeTemplate(this.#room, await serverIdentity(this.env), request, Date.now())

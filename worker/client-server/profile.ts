@@ -5,6 +5,7 @@ import { type JsonObject, type JsonValue, own } from '#protocol/json/json.ts'
 
 import { readProfile, removeProfileField, setProfileField } from '../accounts/profiles.ts'
 import type { Env } from '../env.ts'
+import { askProfile } from '../federation-client/queries.ts'
 import { type Call, operation, type Requester } from '../operation.ts'
 import { refuse } from '../refusal.ts'
 import { settingsOf } from '../settings.ts'
@@ -67,10 +68,10 @@ export const deleteProfileField = operation(
   },
 )
 
-/** The profile of a user of this server; users of others are not known here. */
+/** The profile of a user; of other servers' users their servers are asked. */
 async function profileFor(env: Env, userId: UserId): Promise<JsonObject> {
   const isLocal = serverNameOf(userId) === settingsOf(env).serverName
-  const profile = isLocal ? await readProfile(env, userId) : undefined
+  const profile = isLocal ? await readProfile(env, userId) : await askProfile(env, userId)
   return profile ?? refuse('not_found', 'Profile not found')
 }
 

@@ -12,8 +12,10 @@ import { and, desc, eq, inArray, isNotNull } from 'drizzle-orm'
 import { drizzle } from 'drizzle-orm/d1'
 
 import { remoteServerKeys } from '../accounts/schema.ts'
+import { expiredKeys } from '../accounts/signing-keys.ts'
 import type { Env } from '../env.ts'
 import { serverIdentity } from '../server-identity.ts'
+import { settingsOf } from '../settings.ts'
 import { ExpiringMap } from './expiring-map.ts'
 import { signedFetch } from './signed-fetch.ts'
 
@@ -42,8 +44,15 @@ const atOnce = 5
 export function keyRing(env: Env): KeyRing {
   return {
     async keysOf(wanted) {
-      const found = await known(env, [...wanted.keys()])
-      const lacking = [...wanted].filter(([server, wish]) => !isServed(found.get(server) ?? [], wish))
+      const { serverName } = settingsOf(env)
+      const found = await known(
+        env,
+        [...wanted.keys()].filter((server) => server !== serverName),
+      )
+      if (wanted.has(serverName)) found.set(serverName, await ownKeys(env))
+      const lacking = [...wanted].filter(
+        ([server, wish]) => server !== serverName && !isServed(found.get(server) ?? [], wish),
+      )
       for (let at = 0; at < lacking.length; at += atOnce) {
         const batch = lacking.slice(at, at + atOnce).map(([server]) => server)
         const answers = await Promise.all(batch.map((server) => ask(env, server, found.get(server) ?? [])))
@@ -52,6 +61,19 @@ export function keyRing(env: Env): KeyRing {
       return found
     },
   }
+}
+
+/** Our own signatures count too, where an event comes back to us. */
+async function ownKeys(env: Env): Promise<ServerKey[]> {
+  const { key } = await serverIdentity(env)
+  const current = { keyId: key.keyId, publicKey: key.publicKey, validUntilTs: Number.MAX_SAFE_INTEGER, expired: false }
+  const old = (await expiredKeys(env)).map(({ keyId, publicKey, expiredAt }) => ({
+    keyId,
+    publicKey: decodeBase64(publicKey) ?? new Uint8Array(),
+    validUntilTs: expiredAt,
+    expired: true,
+  }))
+  return [current, ...old]
 }
 
 function isServed(keys: readonly ServerKey[], { keyIds, counts }: KeyWish): boolean {

@@ -8,6 +8,7 @@
 import { authOrder } from '#protocol/events/auth-order.ts'
 import type { Pdu } from '#protocol/events/pdu.ts'
 import type { EventId } from '#protocol/identifiers/event-id.ts'
+import { createEventIdOf } from '#protocol/identifiers/room-id.ts'
 import type { ServerName } from '#protocol/identifiers/server-name.ts'
 import { serverNameOf, type UserId } from '#protocol/identifiers/user-id.ts'
 
@@ -182,7 +183,7 @@ async function fetchEvents(
 /** Stores events of a state or auth chain, auth events first; those whose auth events do not come are left out. */
 export function storeOutliers(room: Room, pdus: readonly Pdu[]): void {
   room.transactor.turn(() => {
-    for (const pdu of authOrder(pdus)) receiveOutlier(room, pdu)
+    for (const pdu of authOrder(pdus, createEventIdOf(room.reader.header().roomId))) receiveOutlier(room, pdu)
     return { ok: true }
   })
 }

@@ -6,6 +6,7 @@ import { authOrder } from '#protocol/events/auth-order.ts'
 import { pduFromStored } from '#protocol/events/event-format.ts'
 import type { Pdu } from '#protocol/events/pdu.ts'
 import type { EventId } from '#protocol/identifiers/event-id.ts'
+import { createEventIdOf, type RoomId } from '#protocol/identifiers/room-id.ts'
 import type { RoomVersionRules } from '#protocol/room-versions/rules.ts'
 
 export class JoinSpool {
@@ -35,11 +36,10 @@ export class JoinSpool {
   }
 
   /** All event IDs, auth events first. */
-  inAuthOrder(): EventId[] {
+  inAuthOrder(roomId: RoomId): EventId[] {
     const rows = this.#sql.exec<{ event_id: EventId; auth: string }>('SELECT event_id, auth FROM join_spool').toArray()
-    return authOrder(rows.map(({ event_id, auth }) => ({ event_id, auth_events: authIds(auth) }))).map(
-      ({ event_id }) => event_id,
-    )
+    const events = rows.map(({ event_id, auth }) => ({ event_id, auth_events: authIds(auth) }))
+    return authOrder(events, createEventIdOf(roomId)).map(({ event_id }) => event_id)
   }
 
   /** Some of the events, in the order asked for. */

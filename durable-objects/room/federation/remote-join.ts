@@ -116,7 +116,7 @@ async function enter(
   try {
     const answer = await readJoinAnswer(spool, new FederationRequests(deps.env, { roomId, rules }), body)
     if (!answer) return fail('bad_gateway', `the answer of ${server} broke off`)
-    const ordered = spool.inAuthOrder()
+    const ordered = spool.inAuthOrder(roomId)
     for (let at = 0; at < ordered.length; at += slice) {
       room.transactor.turn(() => {
         for (const event of spool.read(ordered.slice(at, at + slice))) receiveOutlier(room, event)

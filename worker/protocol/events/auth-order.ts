@@ -8,8 +8,9 @@ type Node = Pick<Pdu, 'event_id' | 'auth_events'>
 /**
  * Auth events first, as far as they are among the events given; every event once. Takes time linear in events and edges.
  * Events that are their own ancestors, which no honest server makes, are left out, and so is what builds on them.
+ * `createId`: the create event of a room of version 12, which everything builds on and nothing cites.
  */
-export function authOrder<T extends Node>(events: readonly T[]): T[] {
+export function authOrder<T extends Node>(events: readonly T[], createId?: EventId): T[] {
   const byId = new Map(events.map((event) => [event.event_id, event]))
   const waitingFor = new Map<EventId, number>()
   const citedBy = new Map<EventId, T[]>()
@@ -17,7 +18,8 @@ export function authOrder<T extends Node>(events: readonly T[]): T[] {
   for (const event of byId.values()) {
     const cited = [...new Set(event.auth_events)].filter((id) => byId.has(id))
     waitingFor.set(event.event_id, cited.length)
-    if (cited.length === 0) ready.push(event)
+    // Taken from the end: the create event before all others.
+    if (cited.length === 0 && event.event_id !== createId) ready.push(event)
     for (const id of cited) {
       // The create event is cited by everything: its list grows in place.
       const citing = citedBy.get(id)
@@ -25,6 +27,8 @@ export function authOrder<T extends Node>(events: readonly T[]): T[] {
       else citedBy.set(id, [event])
     }
   }
+  const create = createId === undefined ? undefined : byId.get(createId)
+  if (create) ready.push(create)
   const ordered: T[] = []
   for (let next = ready.pop(); next; next = ready.pop()) {
     ordered.push(next)
