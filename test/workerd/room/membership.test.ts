@@ -224,7 +224,7 @@ describe('forgetting', () => {
     const room = await publicRoom()
     expect(await room.rpc.forget({ user: bob })).toMatchObject({ ok: false, reason: 'not_in_room' })
     await join(room, bob)
-    expect(await room.rpc.forget({ user: bob })).toMatchObject({ ok: false, reason: 'bad_state' })
+    expect(await room.rpc.forget({ user: bob })).toMatchObject({ ok: false, reason: 'still_in_room' })
     await room.rpc.setMembership({ ...byBob, membership: 'leave' })
     expect(await room.rpc.forget({ user: bob })).toEqual({ ok: true })
     expect(await rows(room, 'SELECT * FROM forgotten')).toEqual([{ user_id: bob }])
