@@ -7,6 +7,7 @@ import * as v from 'valibot'
 import { profileOf } from '../accounts/profiles.ts'
 import { refuseBlockedInvites, tryInvite } from '../memberships.ts'
 import { makeRoom } from '../new-rooms.ts'
+import { limitUser } from '../middleware/rate-limit.ts'
 import { operation } from '../operation.ts'
 import { refuse, unwrap } from '../refusal.ts'
 import { thirdPartyInvite } from './inviting.ts'
@@ -42,6 +43,7 @@ export const createRoom = operation(
   'POST /_matrix/client/v3/createRoom',
   { id: 'createRoom', auth: 'accessToken', body: wishes, bodyOptional: true, r0: true },
   async ({ env, settings, requester: { userId: creator }, body }) => {
+    limitUser('newRoom', creator, settings)
     const rules = rulesOf(body.room_version ?? settings.defaultRoomVersion) ?? refuse('unsupported_room_version')
     if (body.invite_3pid.length > 0) refuse('server_not_trusted')
     const name = body.room_alias_name

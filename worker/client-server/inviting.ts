@@ -5,6 +5,7 @@
 import * as v from 'valibot'
 
 import { invite } from '../memberships.ts'
+import { limitUser } from '../middleware/rate-limit.ts'
 import { operation } from '../operation.ts'
 import { refuse } from '../refusal.ts'
 import { userIdFrom } from './parameters.ts'
@@ -26,7 +27,8 @@ const inviteBody = v.looseObject({
 export const inviteUser = operation(
   'POST /_matrix/client/v3/rooms/:roomId/invite',
   { id: 'inviteUser', auth: 'accessToken', body: inviteBody, r0: true },
-  async ({ env, requester, path: { roomId }, body }) => {
+  async ({ env, settings, requester, path: { roomId }, body }) => {
+    limitUser('membership', requester.userId, settings)
     const { user_id: userId, reason } = body
     // An identity server would learn whom everybody invites, so this server asks none.
     if (userId === undefined) return refuse(body.address === undefined ? 'missing_param' : 'server_not_trusted')

@@ -2,6 +2,7 @@
 import * as v from 'valibot'
 
 import { type Join, join } from '../memberships.ts'
+import { limitUser } from '../middleware/rate-limit.ts'
 import { operation } from '../operation.ts'
 import { findRoom } from '../rooms.ts'
 import { jsonObject, viaServers } from './parameters.ts'
@@ -19,6 +20,7 @@ export const joinRoomById = operation(
   'POST /_matrix/client/v3/rooms/:roomId/join',
   { id: 'joinRoomById', auth: 'accessToken', body: joinBody, bodyOptional: true, guests: true, r0: true },
   async (call) => {
+    limitUser('membership', call.requester.userId, call.settings)
     const { roomId } = call.path
     await join(call, { roomId, servers: viaServers(call.query), ...wishes(call.body) })
     return { room_id: roomId }
@@ -30,6 +32,7 @@ export const joinRoom = operation(
   'POST /_matrix/client/v3/join/:roomIdOrAlias',
   { id: 'joinRoom', auth: 'accessToken', body: joinBody, bodyOptional: true, guests: true, r0: true },
   async (call) => {
+    limitUser('membership', call.requester.userId, call.settings)
     const { roomId, servers } = await findRoom(call.env, call.path.roomIdOrAlias, viaServers(call.query))
     await join(call, { roomId, servers, ...wishes(call.body) })
     return { room_id: roomId }

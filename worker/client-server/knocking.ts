@@ -1,6 +1,7 @@
 /** Knocking on rooms. Spec: client-server-api/#knocking-on-rooms, data/api/client-server/knocking.yaml. */
 import { profileOf } from '../accounts/profiles.ts'
 import { serversFor } from '../memberships.ts'
+import { limitUser } from '../middleware/rate-limit.ts'
 import { operation } from '../operation.ts'
 import { unwrap } from '../refusal.ts'
 import { findRoom, roomOf } from '../rooms.ts'
@@ -10,7 +11,8 @@ import { reasonBody, viaServers } from './parameters.ts'
 export const knockRoom = operation(
   'POST /_matrix/client/v3/knock/:roomIdOrAlias',
   { id: 'knockRoom', auth: 'accessToken', body: reasonBody, bodyOptional: true, r0: true },
-  async ({ env, requester: { userId }, path, query, body: { reason } }) => {
+  async ({ env, settings, requester: { userId }, path, query, body: { reason } }) => {
+    limitUser('membership', userId, settings)
     const { roomId, servers } = await findRoom(env, path.roomIdOrAlias, viaServers(query))
     const via = { roomId, servers: serversFor(roomId, servers) }
     const profile = await profileOf(env, userId)

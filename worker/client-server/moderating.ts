@@ -4,7 +4,9 @@ import type { UserId } from '#protocol/identifiers/user-id.ts'
 import * as v from 'valibot'
 
 import type { Env } from '../env.ts'
+import { limitUser } from '../middleware/rate-limit.ts'
 import { roomOf, unwrapAsMember } from '../rooms.ts'
+import { settingsOf } from '../settings.ts'
 import { userIdFrom } from './parameters.ts'
 
 export const targetBody = v.looseObject({ user_id: v.string(), reason: v.optional(v.string()) })
@@ -19,6 +21,7 @@ interface Moderation {
 
 /** Changes the membership of `body.user_id`; answers `{}`. */
 export async function moderate(env: Env, roomId: RoomId, { sender, membership, action, body }: Moderation) {
+  limitUser('membership', sender, settingsOf(env))
   const { user_id, reason } = body
   const change = { sender, target: userIdFrom(user_id), membership, action }
   unwrapAsMember(await roomOf(env, roomId).setMembership(reason === undefined ? change : { ...change, reason }))

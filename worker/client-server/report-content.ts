@@ -4,6 +4,7 @@ import * as v from 'valibot'
 
 import { addReport } from '../accounts/reports.ts'
 import { userExists } from '../accounts/users.ts'
+import { limitUser } from '../middleware/rate-limit.ts'
 import { operation } from '../operation.ts'
 import { refuse } from '../refusal.ts'
 import { isJoined } from '../room-permissions.ts'
@@ -22,7 +23,8 @@ const eventReport = v.looseObject({
 export const reportEvent = operation(
   'POST /_matrix/client/v3/rooms/:roomId/report/:eventId',
   { id: 'reportEvent', auth: 'accessToken', body: eventReport, maxBody, r0: true },
-  async ({ env, requester: { userId: reporter }, path: { roomId, eventId }, body: { reason } }) => {
+  async ({ env, settings, requester: { userId: reporter }, path: { roomId, eventId }, body: { reason } }) => {
+    limitUser('report', reporter, settings)
     const [joined, found] = await Promise.all([
       isJoined(env, roomId, reporter),
       roomOf(env, roomId).event({ reader: reporter, eventId }),
@@ -43,7 +45,8 @@ export const reportEvent = operation(
 export const reportRoom = operation(
   'POST /_matrix/client/v3/rooms/:roomId/report',
   { id: 'reportRoom', auth: 'accessToken', body: withReason, maxBody },
-  async ({ env, requester: { userId: reporter }, path: { roomId }, body: { reason } }) => {
+  async ({ env, settings, requester: { userId: reporter }, path: { roomId }, body: { reason } }) => {
+    limitUser('report', reporter, settings)
     const facts = await roomOf(env, roomId).facts()
     if (facts.ok) await addReport(env, { reporter, roomId, reason })
     return {}
@@ -55,6 +58,7 @@ export const reportUser = operation(
   'POST /_matrix/client/v3/users/:userId/report',
   { id: 'reportUser', auth: 'accessToken', body: withReason, maxBody },
   async ({ env, settings, requester: { userId: reporter }, path: { userId }, body: { reason } }) => {
+    limitUser('report', reporter, settings)
     const isOurs = serverNameOf(userId) === settings.serverName
     if (isOurs && !(await userExists(env, userId))) refuse('not_found', 'The user was not found.')
     await addReport(env, { reporter, userId, reason })

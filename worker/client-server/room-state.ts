@@ -8,9 +8,11 @@ import { rulesOf } from '#protocol/room-versions/rules.ts'
 
 import type { Env } from '../env.ts'
 import { invite, join, type Joiner, removeGuests } from '../memberships.ts'
+import { limitUser } from '../middleware/rate-limit.ts'
 import { operation } from '../operation.ts'
-import { refuse } from '../refusal.ts'
+import { Refusal, refuse } from '../refusal.ts'
 import { resolveAlias, roomOf, unwrapAsMember } from '../rooms.ts'
+import { settingsOf } from '../settings.ts'
 import { jsonObject } from './parameters.ts'
 
 const options = { id: 'setRoomStateWithKey', auth: 'accessToken', body: jsonObject, guests: true, r0: true } as const
@@ -45,6 +47,7 @@ async function setState(who: Joiner, place: Place, content: JsonObject) {
   const { env, requester } = who
   const { roomId, eventType: type, stateKey } = place
   const sender = requester.userId
+  limitUser('message', sender, settingsOf(env))
   if (type === 'm.room.create') refuse('bad_state', 'A room is created once')
   if (type === 'm.room.member') return setMember(who, place, content)
   if (type === 'm.room.canonical_alias' && stateKey === '') await checkAliases(env, roomId, sender, content)
@@ -95,9 +98,14 @@ async function checkAliases(env: Env, roomId: RoomId, reader: UserId, content: J
   const current = await roomOf(env, roomId).stateEvent({ reader, type: 'm.room.canonical_alias', stateKey: '' })
   const before = current.ok && isObject(current.event.content) ? aliasesOf(current.event.content) : undefined
   for (const alias of aliases.filter((each) => !before?.includes(each))) {
-    const found = await resolveAlias(env, alias)
+    // An alias that its server does not confirm now is not one to send people to.
+    const found = await resolveAlias(env, alias).catch(unlessRefused)
     if (found?.roomId !== roomId) refuse('bad_alias', `The alias ${alias} does not point to this room`)
   }
+}
+
+function unlessRefused(error: unknown): undefined {
+  if (!(error instanceof Refusal)) throw error
 }
 
 /** Room version 12 has no power level for creators. The rules would refuse it as forbidden, but it is a malformed request. */

@@ -14,6 +14,7 @@ import { isPublished, withdrawRoom } from '../accounts/public-rooms.ts'
 import { aliasesOfRoom, moveAliases } from '../accounts/room-aliases.ts'
 import type { Env } from '../env.ts'
 import { makeRoom } from '../new-rooms.ts'
+import { limitUser } from '../middleware/rate-limit.ts'
 import { operation } from '../operation.ts'
 import { Refusal, refuse } from '../refusal.ts'
 import { maySendState } from '../room-permissions.ts'
@@ -35,7 +36,8 @@ const upgradeBody = v.looseObject({
 export const upgradeRoom = operation(
   'POST /_matrix/client/v3/rooms/:roomId/upgrade',
   { id: 'upgradeRoom', auth: 'accessToken', body: upgradeBody, r0: true },
-  async ({ env, requester: { userId: creator }, path: { roomId: oldRoomId }, body }) => {
+  async ({ env, settings, requester: { userId: creator }, path: { roomId: oldRoomId }, body }) => {
+    limitUser('newRoom', creator, settings)
     const rules = rulesOf(body.new_version) ?? refuse('unsupported_room_version')
     const additionalCreators = body.additional_creators.map(userIdFrom)
     // 1. "Checks that the user has permission to send `m.room.tombstone` events in the room."

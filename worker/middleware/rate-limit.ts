@@ -26,6 +26,11 @@ const policies = {
   interactiveAuth: { burst: 20, every: 3_000, failsClosed: true },
   /** Events sent by one user. */
   message: { burst: 100, every: 100, failsClosed: false },
+  /** Joins, knocks, invites and moderation: each may reach other servers or people. */
+  membership: { burst: 100, every: 1_000, failsClosed: false },
+  /** New rooms, by creation or upgrade. */
+  newRoom: { burst: 20, every: 10_000, failsClosed: false },
+  report: { burst: 20, every: 10_000, failsClosed: false },
 } satisfies Record<string, Policy>
 export type RateLimit = keyof typeof policies
 

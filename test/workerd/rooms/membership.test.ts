@@ -9,6 +9,7 @@ import {
   fullState,
   invite,
   join,
+  nowhere,
   ok,
   refused,
   say,
@@ -72,8 +73,11 @@ describe('joining', () => {
   })
 
   test('leads nowhere where there is no room', async () => {
-    for (const where of ['!unknown:test.local', `!${'A'.repeat(43)}`, '#unknown:test.local', '#x:elsewhere.example']) {
+    for (const where of ['!unknown:test.local', `!${'A'.repeat(43)}`, '#unknown:test.local']) {
       expect(await bob.post(`/join/${encodeURIComponent(where)}`)).toMatchObject(refused(404, 'M_NOT_FOUND'))
+    }
+    for (const where of [`#x:${nowhere}`, `!x:${nowhere}`]) {
+      expect(await bob.post(`/join/${encodeURIComponent(where)}`)).toMatchObject(refused(502, 'M_UNKNOWN'))
     }
     for (const what of ['nothing', '@bob:test.local', '!', '#']) {
       expect(await bob.post(`/join/${encodeURIComponent(what)}`)).toMatchObject(refused(400, 'M_INVALID_PARAM'))

@@ -4,6 +4,9 @@ import { expect } from 'vitest'
 
 import type { Answer, Client } from '../client.ts'
 
+/** A server that is not there: nothing listens on that port, and no name has to be looked up for it. */
+export const nowhere = '127.0.0.1:1'
+
 /** A path of a room: `/rooms/{roomId}<path>`. */
 export const at = (roomId: string, path = ''): string => `/rooms/${encodeURIComponent(roomId)}${path}`
 

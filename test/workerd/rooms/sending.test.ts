@@ -2,7 +2,19 @@
 import { beforeAll, describe, expect, test } from 'vitest'
 
 import { login, registerUser, type User } from '../client.ts'
-import { at, type ClientEvent, createRoom, invite, join, ok, refused, say, setState, stateOf } from './rooms.ts'
+import {
+  at,
+  type ClientEvent,
+  createRoom,
+  invite,
+  join,
+  nowhere,
+  ok,
+  refused,
+  say,
+  setState,
+  stateOf,
+} from './rooms.ts'
 
 let alice: User
 let bob: User
@@ -226,7 +238,7 @@ describe('the canonical alias', () => {
       { alias: alias('there') },
       { alias: alias('here'), alt_aliases: [alias('there')] },
       { alt_aliases: [alias('nowhere')] },
-      { alias: '#here:elsewhere.example' },
+      { alias: `#here:${nowhere}` },
     ]) {
       expect(await setState(alice, room, 'm.room.canonical_alias', content)).toMatchObject(refused(400, 'M_BAD_ALIAS'))
     }
