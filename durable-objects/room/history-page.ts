@@ -13,7 +13,7 @@ import type { View } from './visibility.ts'
 
 /** Events read for one page: more than the largest page, so that mostly hidden history is skipped in few pages. */
 const maxWork = 3000
-const chunk = 100
+const [leastChunk, mostChunk] = [10, 100]
 
 /** What is shown beside what the reader may see. */
 export interface Choice {
@@ -31,7 +31,8 @@ export interface HistoryPage {
 export function readPage(view: View, walk: Walk, limit: number, choice: Choice): HistoryPage {
   const events: StoredEvent[] = []
   let work = 0
-  for (const { event, counts } of walkHistory(view.room.reader, walk, Math.min(limit + 1, chunk))) {
+  const chunk = Math.min(Math.max(limit + 1, leastChunk), mostChunk)
+  for (const { event, counts } of walkHistory(view.room.reader, walk, chunk)) {
     if (counts && isShown(view, event, choice)) {
       const last = events.at(-1)
       if (events.length === limit) return { events, next: last ? tokenAfter(walk, last) : undefined }

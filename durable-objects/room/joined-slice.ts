@@ -33,6 +33,7 @@ export function joinedSlice(asked: Asked, member: StoredEvent, group: GroupId): 
   const { room, reader } = view
   const { from } = request
   const { pos } = room.reader.header()
+  if (from?.pos === pos && !request.fullState) return nothingButTyping(asked, from)
   const isContinuous = from !== null && wasJoinedFrom(view, from.pos, member)
 
   const knowsTimeline = from !== null && (isContinuous || hadJoined(view, from.pos))
@@ -63,6 +64,15 @@ export function joinedSlice(asked: Asked, member: StoredEvent, group: GroupId): 
       timeline: timelineJson(asked, { ...timeline, limited }),
       ephemeral: { events: ephemeral(asked, isContinuous ? from : null) },
     },
+  }
+}
+
+/** The room stands where the client has heard of it. */
+function nothingButTyping(asked: Asked, from: { pos: number; typing: number }): Shown {
+  const timeline = timelineJson(asked, { events: [], limited: false, start: from.pos })
+  return {
+    section: 'join',
+    room: { ...stateJson(asked, []), timeline, ephemeral: { events: ephemeral(asked, from) } },
   }
 }
 

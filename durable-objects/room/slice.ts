@@ -12,6 +12,7 @@ import { formatTimelineToken } from '#protocol/sync/timeline-token.ts'
 
 import { type EventFormat, stateEvent, timelineEvent } from './client-event.ts'
 import type { Choice } from './history-page.ts'
+import type { MemberChanges } from './member-changes.ts'
 import type { Room } from './room.ts'
 import { stateGroupAt } from './state-at.ts'
 import { type LazyLoading, stateSlice, type StateSpan } from './state-slice.ts'
@@ -31,6 +32,8 @@ export interface SliceRequest {
   /** `state_after` in place of `state`. */
   readonly useStateAfter: boolean
   readonly ignoredUsers?: readonly string[]
+  /** Say who came and went: for `device_lists`. */
+  readonly memberChanges?: boolean
 }
 
 export interface Slice {
@@ -41,6 +44,7 @@ export interface Slice {
   readonly typing: number
   /** The room's JSON in that section. */
   readonly room: JsonObject
+  readonly memberChanges?: MemberChanges
 }
 
 /** A section and its JSON; undefined where there is nothing to show. */
@@ -144,7 +148,7 @@ export function stateJson(asked: Asked, events: readonly StoredEvent[]): JsonObj
  * More members than fit into one answer. A client that asks for all of them is given those it needs, as with lazy loading;
  * it would otherwise get no answer at all, ever.
  */
-const maxMembers = 25_000
+const maxMembers = 10_000
 
 /** The state events of a section, by the request's filter, with what lazy loading leaves out. Notes which members went out. */
 export function stateEventsFor(

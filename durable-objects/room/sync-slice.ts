@@ -9,6 +9,8 @@ import type { JsonObject } from '#protocol/json/json.ts'
 
 import { joinedSlice } from './joined-slice.ts'
 import { leftSlice } from './left-slice.ts'
+import { memberChanges } from './member-changes.ts'
+import type { OutsideMembership } from './reader.ts'
 import {
   type Asked,
   membershipAt,
@@ -31,15 +33,19 @@ export function syncSlice(room: Room, request: SliceRequest, now: number): Outco
   const from = request.from !== null && request.from.pos > pos ? null : request.from
   const shown = show(viewOf(room, request.reader), { ...request, from }, now)
   const answer = shown ?? { section: 'none', room: {} }
-  return { ok: true, pos, typing: room.memory.typing.version, ...answer }
+  const changes = request.memberChanges ? { memberChanges: memberChanges(room, { reader: request.reader, from }) } : {}
+  return { ok: true, pos, typing: room.memory.typing.version, ...answer, ...changes }
 }
 
 function show(view: View, request: SliceRequest, now: number): Shown {
   const { room, reader } = view
   const { currentGroup } = room.reader.header()
   const asked = { view, request, now }
+  // From outside comes news only while this server is not in the room: it is newer than what the room was then.
+  const outside = room.reader.outsideMembership(reader)
+  if (outside) return outsideSlice(asked, outside)
   const entry = room.reader.currentEntry('m.room.member', reader)
-  if (currentGroup === undefined || !entry) return outsideSlice(asked) ?? vanished(asked)
+  if (currentGroup === undefined || !entry) return vanished(asked)
   const member = room.reader.eventOf(entry.nid)
   switch (entry.membership) {
     case 'join':
@@ -69,17 +75,16 @@ function strippedSlice(
 }
 
 /** An invite to, or knock on, a room that this server is not in, or the end of it. */
-function outsideSlice({ view, request, now }: Asked): Shown {
-  const { room, reader } = view
-  const outside = room.reader.outsideMembership(reader)
-  if (!outside) return undefined
+function outsideSlice(asked: Asked, outside: OutsideMembership): Shown {
+  const { room, reader } = asked.view
+  const { from, fullState } = asked.request
   const { membership, eventNid, pos } = outside
   const member = room.reader.eventOf(eventNid)
   if (membership === 'invite' || membership === 'knock') {
-    return strippedSlice(request, membership, member, pos, () => strippedStateFromOutside(room, outside))
+    return strippedSlice(asked.request, membership, member, pos, () => strippedStateFromOutside(room, outside))
   }
-  if (request.from !== null && !request.fullState && pos <= request.from.pos) return undefined
-  return leftWith({ view, request, now }, [member], pos - 1)
+  if (from !== null && !fullState && pos <= from.pos) return undefined
+  return from === null && room.reader.hasForgotten(reader) ? undefined : leftWith(asked, [member], pos - 1)
 }
 
 /**
@@ -89,7 +94,10 @@ function outsideSlice({ view, request, now }: Asked): Shown {
 function forgottenSlice(asked: Asked, member: StoredEvent): Shown {
   const { from } = asked.request
   const pos = member.pos ?? 0
-  return from === null || pos <= from.pos ? undefined : leftWith(asked, [member], pos - 1)
+  if (from === null || pos <= from.pos) return undefined
+  const then = membershipAt(asked.view, from.pos)
+  const wasThere = then === 'join' || then === 'invite' || then === 'knock'
+  return wasThere ? leftWith(asked, [member], pos - 1) : undefined
 }
 
 /** State resolution found that the reader never was in the room: there is no event to show for it. */
@@ -100,6 +108,7 @@ function vanished(asked: Asked): Shown {
 }
 
 function leftWith(asked: Asked, events: readonly StoredEvent[], start: number): Shown {
-  const room = { ...stateJson(asked, []), timeline: timelineJson(asked, { events, limited: false, start }) }
+  const state = asked.request.useStateAfter ? events : []
+  const room = { ...stateJson(asked, state), timeline: timelineJson(asked, { events, limited: false, start }) }
   return { section: 'leave', room }
 }

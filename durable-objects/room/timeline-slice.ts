@@ -19,7 +19,7 @@ export interface TimelineSlice {
 
 /** Events that are read for one slice beside those it shows. */
 const maxHidden = 1000
-const chunk = 100
+const [leastChunk, mostChunk] = [10, 100]
 
 /** The newest `limit` events after one position up to another. */
 export function timelineSlice(
@@ -37,7 +37,7 @@ export function timelineSlice(
     start: (events.at(-1)?.pos ?? start + 1) - 1,
   })
   let hidden = 0
-  for (const event of newestFirst(view, floor, span.upTo, Math.min(limit + 1, chunk))) {
+  for (const event of newestFirst(view, floor, span.upTo, Math.min(Math.max(limit + 1, leastChunk), mostChunk))) {
     const pos = event.pos ?? 0
     if (isShown(view, event, choice)) {
       if (events.length === limit) return slice(true, span.upTo)
