@@ -10,6 +10,7 @@ import { makeRoom } from '../new-rooms.ts'
 import { limitUser } from '../middleware/rate-limit.ts'
 import { operation } from '../operation.ts'
 import { refuse, unwrap } from '../refusal.ts'
+import { succeedPredecessor } from '../room-succession.ts'
 import { thirdPartyInvite } from './inviting.ts'
 import { jsonObject, jsonObjectWith, userIdFrom } from './parameters.ts'
 
@@ -69,6 +70,8 @@ export const createRoom = operation(
     )
     await refuseBlockedInvites(env, plan.invites)
     const roomId = await makeRoom(env, { rules, creator, plan, alias, published: body.visibility === 'public' })
+    // A client that replaces a room by itself says so here.
+    if (body.creation_content['predecessor'] !== undefined) await succeedPredecessor(env, creator, roomId)
     // The room exists: an invite that fails must not keep its ID from its creator.
     for (const target of plan.invites) {
       await tryInvite(env, { roomId, sender: creator, target, isDirect: body.is_direct })

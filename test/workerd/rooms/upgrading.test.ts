@@ -118,8 +118,8 @@ describe('power', () => {
   })
 })
 
-test('what users attached to a room follows them to the new one', async () => {
-  const [dave, erin] = [await registerUser('dave'), await registerUser('erin')]
+test.each(['the server', 'a client'])('what users attached to a room follows them to the one by %s', async (by) => {
+  const [dave, erin] = [await registerUser(`dave-${by.length}`), await registerUser(`erin-${by.length}`)]
   const oldId = await createRoom(dave, { preset: 'public_chat' })
   await join(erin, oldId)
   const data = (user: User, type: string) => `/user/${encodeURIComponent(user.userId)}/account_data/${type}`
@@ -128,7 +128,10 @@ test('what users attached to a room follows them to the new one', async () => {
     await ok(user.put(data(user, 'm.direct'), { '@x:y': [oldId] }))
     await ok(user.put(`${tag(user, oldId)}/m.favourite`, { order: 0.5 }))
   }
-  const newId = await upgraded(dave, oldId, '12')
+  const newId =
+    by === 'the server'
+      ? await upgraded(dave, oldId, '12')
+      : await createRoom(dave, { preset: 'public_chat', creation_content: { predecessor: { room_id: oldId } } })
   await join(erin, newId)
   for (const user of [dave, erin]) {
     await expect.poll(async () => (await user.get(data(user, 'm.direct'))).body).toEqual({ '@x:y': [oldId, newId] })
