@@ -12,8 +12,11 @@ import type { ServerName } from '#protocol/identifiers/server-name.ts'
 import type { Room } from './room.ts'
 import { type GroupId, type Nid, outcomes, type StoredEvent } from './stored-event.ts'
 
-export interface ServerView {
-  /** False for rejected and soft-failed events, and for outliers: there is nothing to judge those by. */
+export interface ServerSight {
+  /**
+   * False for rejected events, and for outliers: there is nothing to judge those by. Soft-failed ones are part of the DAG,
+   * which other servers may see differently.
+   */
   mayRead(event: StoredEvent): boolean
 }
 
@@ -22,8 +25,8 @@ const maxUsers = 1000
 
 const visibilityKey = stateMapKey('m.room.history_visibility', '')
 
-/** The view of another server on a known room. */
-export function serverViewOf(room: Room, server: ServerName): ServerView {
+/** What another server sees of a known room. */
+export function serverSightOf(room: Room, server: ServerName): ServerSight {
   const { groups, reader } = room
   const keys = usersOf(reader.sql, server).map((user) => stateMapKey('m.room.member', user))
   const joinedSince = reader.joinedServers().has(server)
@@ -46,7 +49,7 @@ export function serverViewOf(room: Room, server: ServerName): ServerView {
 
   return {
     mayRead({ outcome, stateBefore, stateAfter }) {
-      if (outcome !== outcomes.accepted || stateBefore === undefined || stateAfter === undefined) return false
+      if (outcome === outcomes.rejected || stateBefore === undefined || stateAfter === undefined) return false
       return mayServerRead({
         visibilityBefore: visibilityIn(stateBefore),
         visibilityAfter: visibilityIn(stateAfter),
