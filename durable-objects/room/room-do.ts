@@ -14,6 +14,7 @@ import type { JsonObject } from '#protocol/json/json.ts'
 import type { RoomVersion } from '#protocol/room-versions/rules.ts'
 import { DurableObject } from 'cloudflare:workers'
 
+import { remoteMemberList } from '../../worker/accounts/remote-members.ts'
 import type { Env } from '../../worker/env.ts'
 import { addKnownRoom } from '../../worker/accounts/known-rooms.ts'
 import { federationSender } from '../../worker/federation-client/sender.ts'
@@ -29,6 +30,7 @@ import { createRoom, type CreateRequest } from './create-room.ts'
 import { eventById, type EventRequest } from './event-by-id.ts'
 import { maySendState, type RoomFacts, roomFacts } from './facts.ts'
 import { forgetRoom, joinRequirements, type MembershipRequest, setMembership } from './membership.ts'
+import { memberChanges, type MemberChanges, type MemberChangesRequest } from './member-changes.ts'
 import { joinedMembers, type JoinedMember, members, type MembersRequest } from './members.ts'
 import { type Messages, messages, type MessagesRequest } from './messages.ts'
 import { type Change, Notifier } from './notify.ts'
@@ -58,6 +60,7 @@ import type { JoinDeps } from './federation/remote-join.ts'
 import { joinByTheirWord, remoteStepOf, setRemoteMembership } from './federation/remote-membership.ts'
 import { MissingFetcher } from './federation/missing-fetcher.ts'
 import { NewsForServers, pdusFor } from './federation/news-for-servers.ts'
+import { RemoteMemberIndex } from './federation/remote-member-index.ts'
 import { type InboundPdus, type PduResults, receivePdus } from './federation/receive-pdus.ts'
 import { restrictionOf } from './restricted-join.ts'
 import { openRoom, type Room } from './room.ts'
@@ -84,6 +87,7 @@ export class RoomDO extends DurableObject<Env> {
   readonly #alarms: AlarmScheduler<'settle' | 'fetch'>
   readonly #notifier: Notifier
   readonly #servers: NewsForServers
+  readonly #members: RemoteMemberIndex
   readonly #missing: MissingFetcher
   #remoteWork: Promise<unknown> = Promise.resolve()
   readonly #stored = (changedMembers: readonly UserId[]) => void this.#tell({ changedMembers })
@@ -99,6 +103,7 @@ export class RoomDO extends DurableObject<Env> {
       async (user, news) => env.USER_SYNC.get(env.USER_SYNC.idFromName(user)).roomChanged(news),
       () => this.#room.memory.typing.version,
     )
+    this.#members = new RemoteMemberIndex(this.#room, remoteMemberList(env))
     this.#servers = new NewsForServers(this.#room, (news) => federationSender(env).roomHasNews(news))
     this.#missing = new MissingFetcher(this.#room, this.#alarms, { env, stored: this.#stored })
   }
@@ -109,6 +114,7 @@ export class RoomDO extends DurableObject<Env> {
       // Servers first: settling notes that everybody was told.
       settle: async () => {
         await this.#servers.changed()
+        await this.#members.changed()
         await this.#notifier.settle(Date.now())
       },
       fetch: () => this.#missing.start(Date.now()),
@@ -188,7 +194,13 @@ export class RoomDO extends DurableObject<Env> {
   }
 
   #joinDeps(identity: ServerIdentity): JoinDeps {
-    return { env: this.env, identity, stored: this.#stored, forgetRoom: () => this.#forgetRoom() }
+    return {
+      env: this.env,
+      identity,
+      stored: this.#stored,
+      forgetRoom: () => this.#forgetRoom(),
+      passedOn: () => this.#servers.noteKnown(),
+    }
   }
 
   async #forgetRoom(): Promise<void> {
@@ -216,6 +228,9 @@ export class RoomDO extends DurableObject<Env> {
   }
 
   #tell(change: Change): Promise<void> {
+    this.ctx.waitUntil(
+      this.#members.changed().catch((error: unknown) => console.error('the list of members was not written', error)),
+    )
     // Told or not, the settle alarm looks after it.
     this.ctx.waitUntil(
       this.#servers.changed().catch((error: unknown) => console.error('the sender was not told', error)),
@@ -250,6 +265,31 @@ export class RoomDO extends DurableObject<Env> {
   async joinedServers(): Promise<ServerName[]> {
     const { reader } = this.#room
     return reader.isKnown() ? [...reader.joinedServers()] : []
+  }
+
+  /** Who is joined: users of this server, and other servers by name. */
+  async audience(): Promise<{ users: UserId[]; servers: ServerName[] }> {
+    const { reader } = this.#room
+    if (!reader.isKnown()) return { users: [], servers: [] }
+    const servers = [...reader.joinedServers()].filter((server) => server !== reader.serverName)
+    return { users: [...reader.localJoined()], servers }
+  }
+
+  /** Joined users of this server, if that one is joined too. */
+  async localUsersWith({ user }: { user: UserId }): Promise<UserId[]> {
+    const { reader } = this.#room
+    return reader.isKnown() && reader.membership(user) === 'join' ? [...reader.localJoined()] : []
+  }
+
+  /** Who came and went since a reader heard of the room. */
+  async memberChanges(request: MemberChangesRequest): Promise<MemberChanges> {
+    return memberChanges(this.#room, request)
+  }
+
+  /** Those of the users who are joined. */
+  async joinedAmong(users: readonly UserId[]): Promise<UserId[]> {
+    const { reader } = this.#room
+    return reader.isKnown() ? users.filter((user) => reader.membership(user) === 'join') : []
   }
 
   /** A template for a user of another server who joins, leaves or knocks over us. */

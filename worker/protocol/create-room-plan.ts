@@ -66,7 +66,13 @@ export function planRoom(wishes: RoomWishes): Outcome<{ plan: RoomPlan }> {
 
   const creation = createContent(wishes, peers)
   if (!creation.ok) return creation
-  const powerLevels = initialPowerLevels({ rules, creator, peers, override: wishes.powerLevelContentOverride })
+  const powerLevels = initialPowerLevels({
+    rules,
+    creator,
+    peers,
+    isPublic: presetName === 'public_chat',
+    override: wishes.powerLevelContentOverride,
+  })
   if (rules.privilegedCreators && listsCreator(powerLevels, [creator, ...creation.additional])) {
     return fail('invalid_room_state', 'Creators cannot be listed in the power levels')
   }

@@ -15,12 +15,14 @@ export interface InitialPowerLevels {
   readonly creator: UserId
   /** Who gets the creator's level besides the creator. Not used where creators are privileged. */
   readonly peers: readonly UserId[]
+  /** Anybody may come in: then inviting is no favour to strangers that every member should be able to do. */
+  readonly isPublic: boolean
   /** `power_level_content_override`: each of its keys replaces the generated one, whole. */
   readonly override: JsonObject
 }
 
 /** The default power levels with the override applied on top. */
-export function initialPowerLevels({ rules, creator, peers, override }: InitialPowerLevels): JsonObject {
+export function initialPowerLevels({ rules, creator, peers, isPublic, override }: InitialPowerLevels): JsonObject {
   const content: JsonObject = {
     // "In room versions 12 and later, the room creator … is not listed explicitly."
     users: rules.privilegedCreators ? {} : Object.fromEntries([creator, ...peers].map((user) => [user, 100])),
@@ -37,7 +39,8 @@ export function initialPowerLevels({ rules, creator, peers, override }: InitialP
     },
     events_default: 0,
     state_default: 50,
-    invite: 0,
+    // As other servers have it: members of private rooms bring others in, those of public ones need power for that.
+    invite: isPublic ? 50 : 0,
     kick: 50,
     ban: 50,
     redact: 50,

@@ -4,6 +4,7 @@
  * Spec: server-server-api/#retrieving-server-keys. Unauthenticated by nature: a server must be able to ask before anybody
  * knows its key.
  */
+import { canonicalJson } from '#protocol/json/canonical-json.ts'
 import { own, isObject, type JsonObject } from '#protocol/json/json.ts'
 import { parseServerName, type ServerName } from '#protocol/identifiers/server-name.ts'
 import { encodeBase64Unpadded } from '#protocol/signing/base64.ts'
@@ -24,14 +25,14 @@ const maxServers = 50
 
 /** Spec: server-server-api/#get_matrixkeyv2server */
 export const getServerKey = operation('GET /_matrix/key/v2/server', { id: 'getServerKey', auth: 'none' }, ({ env }) =>
-  ownKeys(env),
+  canonicalResponse(env),
 )
 
 /** The older form with a key ID, which means the same. */
 export const getServerKeyById = operation(
   'GET /_matrix/key/v2/server/:keyId',
   { id: 'getServerKeyById', auth: 'none' },
-  ({ env }) => ownKeys(env),
+  ({ env }) => canonicalResponse(env),
 )
 
 /** Spec: server-server-api/#get_matrixkeyv2queryservername */
@@ -73,6 +74,11 @@ function latestMinimum(criteria: Readonly<Record<string, unknown>>): number {
     (latest, time) => (typeof time === 'number' ? Math.max(latest, time) : latest),
     Date.now(),
   )
+}
+
+/** In the very form that was signed: who checks it need not sort it first. */
+async function canonicalResponse(env: Env): Promise<Response> {
+  return new Response(canonicalJson(await ownKeys(env)), { headers: { 'Content-Type': 'application/json' } })
 }
 
 async function ownKeys(env: Env): Promise<JsonObject> {

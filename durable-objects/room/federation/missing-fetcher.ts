@@ -3,6 +3,8 @@ import type { AlarmScheduler } from '../../shared/alarm-scheduler.ts'
 import { fetchMissing, type FetchDeps } from './fetch-missing.ts'
 import type { Room } from '../room.ts'
 
+/** Before the first request, in milliseconds. */
+const patience = 50
 const firstPause = 5_000
 const longestPause = 3_600_000
 /** A run that this object does not survive is taken up again after this. */
@@ -31,6 +33,8 @@ export class MissingFetcher {
   }
 
   async #run(): Promise<void> {
+    // Transactions overtake each other: what is missing now is often here in a moment, without being asked for.
+    await new Promise((resolve) => setTimeout(resolve, patience))
     const isDone = await fetchMissing(this.#room, this.#deps)
     this.#failures = isDone ? 0 : this.#failures + 1
     if (isDone) return this.#alarms.cancel('fetch')

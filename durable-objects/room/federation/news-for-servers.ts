@@ -50,6 +50,11 @@ export class NewsForServers {
     await this.#telling
   }
 
+  /** Everything up to here is known to the other servers: a join over one of them, which that server passes on. */
+  noteKnown(): void {
+    this.#told = this.#room.reader.header().pos
+  }
+
   async #tellAll(): Promise<void> {
     const { reader } = this.#room
     if (!reader.isKnown()) return

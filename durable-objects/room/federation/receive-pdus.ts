@@ -11,11 +11,10 @@ import type { ServerName } from '#protocol/identifiers/server-name.ts'
 import type { UserId } from '#protocol/identifiers/user-id.ts'
 import type { JsonObject } from '#protocol/json/json.ts'
 
-import { receiveStaged } from './fetch-missing.ts'
 import { receivePdu } from './receive-pdu.ts'
 import type { Room } from '../room.ts'
 import { isServerAllowedIn } from './server-access.ts'
-import { stage } from './staged.ts'
+import { stage, stagedCount } from './staged.ts'
 
 export interface InboundPdus {
   readonly origin: ServerName
@@ -49,7 +48,6 @@ export function receivePdus(
       return { ok: true, result: stage(room, pdu, origin) ? {} : { error: 'too many events wait for their ancestors' } }
     }).result
   }
-  // What came may be what others waited for.
-  receiveStaged(room, { stored })
-  return { ok: true, results, isWaiting }
+  // What came may be what others waited for: the fetcher looks after them.
+  return { ok: true, results, isWaiting: isWaiting || stagedCount(room) > 0 }
 }

@@ -44,6 +44,8 @@ export interface JoinDeps {
   readonly identity: ServerIdentity
   /** Empties the object. */
   readonly forgetRoom: () => Promise<void>
+  /** Called before `stored` when the server joined over passes the event on to all others. */
+  readonly passedOn: () => void
   /** Called in the turn in which the room came to life. */
   readonly stored: (changedMembers: readonly UserId[]) => void
 }
@@ -168,6 +170,7 @@ function comeToLife(
       const why = received.kind === 'stored' ? received.message : 'its auth events are not there'
       return fail('bad_gateway', `The room does not allow the join: ${why}`)
     }
+    deps.passedOn()
     deps.stored([...new Set([...changed, ...received.changedMembers])])
     return { ok: true, event_id: join.event_id }
   })

@@ -119,6 +119,7 @@ export async function joinByTheirWord(
         return fail('bad_gateway', 'The join builds on what this server does not have yet')
       if (received.kind === 'stored') {
         if (received.outcome !== 'accepted') return fail('event_not_allowed', received.message)
+        deps.passedOn()
         deps.stored(received.changedMembers)
       }
       return { ok: true, event_id: verified.event_id }

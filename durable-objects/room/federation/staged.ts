@@ -22,10 +22,9 @@ export const maxStaged = 2_000
 type Row = { event_id: EventId; json: string; origin: ServerName; tries: number }
 
 /** False when there is no place left. */
-export function stage({ reader }: Room, pdu: Pdu, origin: ServerName): boolean {
-  const { waiting } = reader.sql.exec<{ waiting: number }>('SELECT count(*) AS waiting FROM staged').one()
-  if (waiting >= maxStaged) return false
-  reader.sql.exec(
+export function stage(room: Room, pdu: Pdu, origin: ServerName): boolean {
+  if (stagedCount(room) >= maxStaged) return false
+  room.reader.sql.exec(
     'INSERT OR IGNORE INTO staged(event_id, depth, json, origin) VALUES (?, ?, ?, ?)',
     pdu.event_id,
     pdu.depth,
@@ -33,6 +32,11 @@ export function stage({ reader }: Room, pdu: Pdu, origin: ServerName): boolean {
     origin,
   )
   return true
+}
+
+/** How many events wait. */
+export function stagedCount({ reader }: Room): number {
+  return reader.sql.exec<{ waiting: number }>('SELECT count(*) AS waiting FROM staged').one().waiting
 }
 
 export function unstage({ reader }: Room, eventId: EventId): void {
