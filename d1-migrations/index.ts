@@ -5,6 +5,8 @@
  */
 import accounts from './0000_accounts.sql'
 import knownRooms from './0003_known_rooms.sql'
+import encryptionKeys from './0004_encryption_keys.sql'
+import media from './0005_media.sql'
 import remoteServerKeys from './0001_remote_server_keys.sql'
 import roomDirectory from './0002_room_directory.sql'
 
@@ -19,4 +21,6 @@ export const migrations: readonly Migration[] = [
   { name: '0001_remote_server_keys', sql: remoteServerKeys },
   { name: '0002_room_directory', sql: roomDirectory },
   { name: '0003_known_rooms', sql: knownRooms },
+  { name: '0004_encryption_keys', sql: encryptionKeys },
+  { name: '0005_media', sql: media },
 ]

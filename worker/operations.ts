@@ -11,6 +11,7 @@ import * as filter from './client-server/filter.ts'
 import * as inviting from './client-server/inviting.ts'
 import * as joining from './client-server/joining.ts'
 import * as kicking from './client-server/kicking.ts'
+import * as clientKeys from './client-server/keys.ts'
 import * as knocking from './client-server/knocking.ts'
 import * as leaving from './client-server/leaving.ts'
 import * as listJoinedRooms from './client-server/list-joined-rooms.ts'
@@ -35,10 +36,13 @@ import * as synapseRegister from './client-server/synapse-register.ts'
 import * as synapseRegistrationTokens from './client-server/synapse-registration-tokens.ts'
 import * as sync from './client-server/sync.ts'
 import * as tags from './client-server/tags.ts'
+import * as toDevice from './client-server/to-device.ts'
 import * as typing from './client-server/typing.ts'
 import * as versions from './client-server/versions.ts'
 import * as wellknown from './client-server/wellknown.ts'
 import * as whoami from './client-server/whoami.ts'
+import * as userDevices from './server-server/user-devices.ts'
+import * as userKeys from './server-server/user-keys.ts'
 import type { Operation } from './operation.ts'
 import * as backfill from './server-server/backfill.ts'
 import * as invites from './server-server/invites.ts'
@@ -106,6 +110,12 @@ export const operations: readonly Operation[] = [
   tags.getRoomTags,
   tags.setRoomTag,
   tags.deleteRoomTag,
+  // keys.ts, to-device.ts
+  clientKeys.uploadKeys,
+  clientKeys.queryKeys,
+  clientKeys.claimKeys,
+  clientKeys.getKeysChanges,
+  toDevice.sendToDevice,
   // typing.ts
   typing.setTyping,
   // create-room.ts, room-upgrades.ts
@@ -155,6 +165,10 @@ export const operations: readonly Operation[] = [
   keys.getServerKeyById,
   keys.perspectivesKeyQuery,
   keys.bulkPerspectivesKeyQuery,
+  // user-keys.ts, user-devices.ts
+  userKeys.queryUserEncryptionKeys,
+  userKeys.claimUserEncryptionKeys,
+  userDevices.getUserDevices,
   serverVersion.getVersion,
   // transactions.ts, backfill.ts
   transactions.sendTransaction,

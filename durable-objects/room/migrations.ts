@@ -117,4 +117,8 @@ export const migrations: readonly string[] = [
   -- Positions of events of other servers that we let into the room, and so have to pass on.
   CREATE TABLE relayed(pos INTEGER PRIMARY KEY);
   `,
+  `
+  -- Up to which position D1 knows who of other servers is here (federation/remote-member-index.ts).
+  CREATE TABLE member_list(id INTEGER PRIMARY KEY CHECK (id = 1), pos INTEGER NOT NULL);
+  `,
 ]

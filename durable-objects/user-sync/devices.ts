@@ -7,6 +7,7 @@
 import type { DeviceKeys } from '#protocol/sync/wait-request.ts'
 
 import type { Sql } from '../shared/sql.ts'
+import { dropKeys } from './one-time-keys.ts'
 
 type DeviceRow = {
   ended: number
@@ -38,8 +39,9 @@ export function seeDevice(sql: Sql, deviceId: string, today: number): DeviceKeys
   }
 }
 
-/** Refuses the device from now on and drops what waited for it. */
+/** Refuses the device from now on and drops what waited for it, and its keys. */
 export function endDevice(sql: Sql, deviceId: string, today: number): void {
+  dropKeys(sql, deviceId)
   sql.exec('DELETE FROM to_device WHERE device_id = ?', deviceId)
   sql.exec('INSERT OR REPLACE INTO devices(device_id, seen_day, ended) VALUES (?, ?, 1)', deviceId, today)
 }
@@ -51,6 +53,16 @@ export function forgetEndedDevices(sql: Sql, today: number): void {
 
 /** A device ID is signed in, perhaps one that was ended before. Nothing of its former life remains. */
 export function addDevice(sql: Sql, deviceId: string): void {
+  dropKeys(sql, deviceId)
   sql.exec('DELETE FROM to_device WHERE device_id = ?', deviceId)
   sql.exec('DELETE FROM devices WHERE device_id = ?', deviceId)
+}
+
+/** Whether a device has identity keys, so that others follow it. */
+export function hasKeys(sql: Sql, deviceId: string): boolean {
+  return sql.exec('SELECT 1 AS found FROM devices WHERE device_id = ? AND has_keys = 1', deviceId).toArray().length > 0
+}
+
+export function noteKeys(sql: Sql, deviceId: string): void {
+  sql.exec('UPDATE devices SET has_keys = 1 WHERE device_id = ?', deviceId)
 }

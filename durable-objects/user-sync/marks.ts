@@ -65,6 +65,19 @@ function roomRow(sql: Sql, roomId: RoomId): RoomRow | undefined {
     .toArray()[0]
 }
 
+/** The membership that a room told last. */
+export function membershipIn(sql: Sql, roomId: RoomId): Membership | undefined {
+  return roomRow(sql, roomId)?.membership
+}
+
+/** The rooms the user is joined to, as far as they have told. */
+export function joinedRooms(sql: Sql): RoomId[] {
+  return sql
+    .exec<{ room_id: RoomId }>("SELECT room_id FROM rooms WHERE membership = 'join' ORDER BY room_id")
+    .toArray()
+    .map((row) => row.room_id)
+}
+
 /**
  * Notes what a room told. False when it is nothing new: calls may come twice, late and out of order, and the room's pos
  * decides which is newer.

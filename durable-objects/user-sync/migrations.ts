@@ -71,4 +71,71 @@ export const migrations: readonly string[] = [
 
   CREATE TABLE filters(id INTEGER PRIMARY KEY, json TEXT NOT NULL UNIQUE);
   `,
+  `
+  -- Named alarms (shared/alarm-scheduler.ts).
+  CREATE TABLE alarms(name TEXT PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID;
+
+  -- Others are told of devices with identity keys only.
+  ALTER TABLE devices ADD COLUMN has_keys INTEGER NOT NULL DEFAULT 0;
+  -- One-time keys in order of arrival. One that was claimed stays a while: an upload that is repeated must not bring it back.
+  CREATE TABLE one_time_keys(
+    id INTEGER PRIMARY KEY,
+    device_id TEXT NOT NULL,
+    algorithm TEXT NOT NULL,
+    key_id TEXT NOT NULL,
+    json TEXT NOT NULL,              -- canonical
+    is_claimed INTEGER NOT NULL DEFAULT 0,
+    UNIQUE (device_id, algorithm, key_id)
+  );
+  CREATE INDEX one_time_keys_in_order ON one_time_keys(device_id, algorithm, is_claimed, id);
+  CREATE TABLE fallback_keys(
+    device_id TEXT NOT NULL,
+    algorithm TEXT NOT NULL,
+    key_id TEXT NOT NULL,
+    json TEXT NOT NULL,
+    is_used INTEGER NOT NULL,
+    PRIMARY KEY (device_id, algorithm)
+  ) WITHOUT ROWID;
+
+  -- What others have not been told yet: kind "device" (name: its ID), "signing" (name empty), "joined" (name: a room ID).
+  CREATE TABLE device_changes(
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    kind TEXT NOT NULL,
+    name TEXT NOT NULL,
+    UNIQUE (kind, name)
+  );
+  -- One row: the stream_id of the newest m.device_list_update, and the servers that follow this user's devices, as JSON.
+  CREATE TABLE device_list_stream(
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    newest INTEGER NOT NULL,
+    followers TEXT NOT NULL
+  );
+
+  -- Messages to devices that have come already.
+  CREATE TABLE to_device_seen(
+    sender TEXT NOT NULL,
+    message_id TEXT NOT NULL,
+    day INTEGER NOT NULL,
+    PRIMARY KEY (sender, message_id)
+  ) WITHOUT ROWID;
+
+  -- Key backups, newest version last. A deleted one keeps its number.
+  CREATE TABLE backups(
+    version INTEGER PRIMARY KEY AUTOINCREMENT,
+    algorithm TEXT NOT NULL,
+    auth_data TEXT NOT NULL,
+    etag INTEGER NOT NULL,
+    is_deleted INTEGER NOT NULL DEFAULT 0
+  );
+  CREATE TABLE backup_keys(
+    version INTEGER NOT NULL,
+    room_id TEXT NOT NULL,
+    session_id TEXT NOT NULL,
+    first_message_index INTEGER NOT NULL,
+    forwarded_count INTEGER NOT NULL,
+    is_verified INTEGER NOT NULL,
+    session_data TEXT NOT NULL,
+    PRIMARY KEY (version, room_id, session_id)
+  ) WITHOUT ROWID;
+  `,
 ]

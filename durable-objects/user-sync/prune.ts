@@ -9,6 +9,7 @@
 import type { Sql } from '../shared/sql.ts'
 import { forgetEndedDevices } from './devices.ts'
 import type { Stream } from './stream.ts'
+import { forgetSeenMessages } from './to-device.ts'
 
 const keptDays = 7
 const millisecondsPerDay = 86_400_000
@@ -25,6 +26,7 @@ export function beginDay(sql: Sql, stream: Stream, now: number): void {
   if (known.length > 0) return
   sql.exec('INSERT INTO days(day, position) VALUES (?, ?)', today, stream.position)
   forgetEndedDevices(sql, today)
+  forgetSeenMessages(sql, today)
   const days = sql.exec<{ day: number; position: number }>('SELECT day, position FROM days ORDER BY day').toArray()
   const seen = sql
     .exec<{ day: number }>('SELECT DISTINCT seen_day AS day FROM devices WHERE ended = 0')

@@ -35,6 +35,8 @@ export interface Read {
   readonly ok: true
   /** Everything is given, as to a client that knows nothing: no token, one of another stream, or `full_state`. */
   readonly everything: boolean
+  /** The holder has no token of this stream. */
+  readonly isInitial: boolean
   /** Where the answer was read, for `commit`. */
   readonly token: SinceToken
   /** The token as text: `next_batch`, unless a commit gives a newer one. */
@@ -86,6 +88,7 @@ function read(sql: Sql, stream: Stream, scope: Scope): Omit<Read, 'keys' | 'filt
   return {
     ok: true,
     everything,
+    isInitial: token === undefined,
     token: next,
     nextBatch: formatSinceToken(next, stream.epoch),
     rooms,

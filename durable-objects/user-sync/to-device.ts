@@ -28,6 +28,39 @@ export function queueToDevice(sql: Sql, stream: Stream, deviceId: string, event:
   )
 }
 
+/** A message, or one message for each of several devices, as it came once. */
+export interface ToDeviceDelivery {
+  readonly sender: string
+  /** The same when it is sent again. */
+  readonly messageId: string
+  readonly type: string
+  /** Content by device. */
+  readonly messages: Readonly<Record<string, JsonObject>>
+}
+
+/** Queues messages unless they came before; false if they did. `today` in days since 1970. */
+export function deliverToDevices(sql: Sql, stream: Stream, delivery: ToDeviceDelivery, today: number): boolean {
+  const { sender, messageId, type, messages } = delivery
+  const noted = sql.exec(
+    'INSERT INTO to_device_seen(sender, message_id, day) VALUES (?, ?, ?) ON CONFLICT DO NOTHING RETURNING day',
+    sender,
+    messageId,
+    today,
+  )
+  if (noted.toArray().length === 0) return false
+  for (const [deviceId, content] of Object.entries(messages)) {
+    queueToDevice(sql, stream, deviceId, { sender, type, content })
+  }
+  return true
+}
+
+/** Messages are not sent again after so many days. */
+const seenDays = 14
+
+export function forgetSeenMessages(sql: Sql, today: number): void {
+  sql.exec('DELETE FROM to_device_seen WHERE day < ?', today - seenDays)
+}
+
 /** What waits for a device after a position, and the position up to which the answer reaches. `read`: where the stream stands. */
 export function toDeviceAfter(
   sql: Sql,

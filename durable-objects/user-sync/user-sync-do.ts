@@ -10,7 +10,18 @@ import type { UserId } from '#protocol/identifiers/user-id.ts'
 import type { JsonObject } from '#protocol/json/json.ts'
 import { formatSinceToken, parseSinceToken, type SinceToken } from '#protocol/sync/since-token.ts'
 import { type Idle, idleHeader, parseWaitUrl } from '#protocol/sync/wait-request.ts'
+import type { Usage } from '#protocol/device-keys/cross-signing-keys.ts'
+import { parseUserId } from '#protocol/identifiers/user-id.ts'
 import { DurableObject } from 'cloudflare:workers'
+
+import {
+  type KeySignature,
+  saveCrossSigningKeys,
+  saveDeviceKeys,
+  saveSignatures,
+} from '../../worker/accounts/device-keys.ts'
+import { announcerFor } from '../../worker/e2ee/announcer.ts'
+import { AlarmScheduler } from '../shared/alarm-scheduler.ts'
 
 import type { Env } from '../../worker/env.ts'
 import { migrate } from '../shared/migrate.ts'
@@ -23,28 +34,46 @@ import {
   setAccountData,
   setTag,
 } from './account-data.ts'
+import { announce, type DeviceChange, hasDeviceChanges, newestUpdate, noteDeviceChange } from './device-changes.ts'
 import { noteDeviceListChange } from './device-lists.ts'
-import { addDevice, endDevice } from './devices.ts'
+import { addDevice, endDevice, hasKeys, noteKeys, seeDevice } from './devices.ts'
 import { getFilter, storeFilter } from './filters.ts'
 import {
   applyRoomChange,
   commitServed,
   type FailedRoom,
   heardOf,
+  joinedRooms,
   type Membership,
+  membershipIn,
   type RoomChange,
   type ServedRoom,
 } from './marks.ts'
 import { migrations } from './migrations.ts'
+import {
+  addKeys,
+  claimKeys,
+  type ClaimedDevices,
+  countKeys,
+  type GivenKeys,
+  type UploadedKeys,
+} from './one-time-keys.ts'
 import { beginDay, dayOf } from './prune.ts'
 import { hasNews, readStream } from './read.ts'
 import { loadStream } from './stream.ts'
-import { queueToDevice, type ToDeviceEvent } from './to-device.ts'
+import { deliverToDevices, queueToDevice, type ToDeviceDelivery, type ToDeviceEvent } from './to-device.ts'
 import { addWaiter, wakeWaiters } from './waiters.ts'
+
+/** Telling others of one's devices is cut off when the object dies: then the alarm does it, in ms. */
+const announceWithin = 20_000
+/** What can wait, in ms. */
+const laterWithin = 4_000
 
 export class UserSyncDO extends DurableObject<Env> {
   readonly #sql = this.ctx.storage.sql
   readonly #stream
+  readonly #alarms = new AlarmScheduler<'announce'>(this.ctx.storage)
+  #announcing: Promise<void> | undefined
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env)
@@ -58,7 +87,14 @@ export class UserSyncDO extends DurableObject<Env> {
    */
   async roomChanged(change: RoomChange): Promise<void> {
     beginDay(this.#sql, this.#stream, Date.now())
-    if (applyRoomChange(this.#sql, this.#stream, change)) this.#wake()
+    const before = membershipIn(this.#sql, change.roomId)
+    if (!applyRoomChange(this.#sql, this.#stream, change)) return
+    this.#wake()
+    const isNewcomer = before !== 'join' && membershipIn(this.#sql, change.roomId) === 'join'
+    if (!isNewcomer) return
+    // Not at once: rooms are often joined several at a time, and their members hear of the join itself.
+    noteDeviceChange(this.#sql, { kind: 'joined', name: change.roomId })
+    this.#alarms.ensure('announce', Date.now() + laterWithin)
   }
 
   /**
@@ -101,7 +137,7 @@ export class UserSyncDO extends DurableObject<Env> {
 
   /** The rooms this user is joined to, as far as they have told. */
   async joinedRooms(): Promise<RoomId[]> {
-    return (await this.rooms()).filter(({ membership }) => membership === 'join').map(({ roomId }) => roomId)
+    return joinedRooms(this.#sql)
   }
 
   /** Every room this user has to do with, left ones included. */
@@ -151,6 +187,8 @@ export class UserSyncDO extends DurableObject<Env> {
     return filter ? { ok: true, filter } : fail('not_found', 'No such filter')
   }
 
+  // —— Devices and their keys ——
+
   /** A device was signed in, perhaps under an ID that was ended before. To be called before its token is given out. */
   async deviceAdded(deviceId: string): Promise<void> {
     addDevice(this.#sql, deviceId)
@@ -158,8 +196,134 @@ export class UserSyncDO extends DurableObject<Env> {
 
   /** A device was signed out: its waiting syncs end with `unknown_token`, and so does every later one. */
   async endDevice(deviceId: string): Promise<void> {
+    const hadKeys = hasKeys(this.#sql, deviceId)
     endDevice(this.#sql, deviceId, dayOf(Date.now()))
+    if (hadKeys) this.#announceSoon({ kind: 'device', name: deviceId })
     this.#wake()
+  }
+
+  /** Something of a device that others see changed in D1, such as its name. */
+  async deviceChanged(deviceId: string): Promise<void> {
+    if (hasKeys(this.#sql, deviceId)) this.#announceSoon({ kind: 'device', name: deviceId })
+  }
+
+  /**
+   * Takes keys of a device whose form was checked: all of them or none. `deviceKeys` only where they are others than before.
+   * Answers with the one-time keys that are left. Fails with `invalid_param` for a known key ID with another key.
+   */
+  async uploadKeys({
+    deviceKeys,
+    ...keys
+  }: UploadedKeys & { userId: UserId; deviceKeys?: JsonObject | undefined }): Promise<
+    Outcome<{ counts: Record<string, number> }>
+  > {
+    const { userId, deviceId } = keys
+    if (!seeDevice(this.#sql, deviceId, dayOf(Date.now()))) return fail('unknown_token')
+    const added = addKeys(this.#sql, keys)
+    if (!added.ok) return added
+    const counts = countKeys(this.#sql, deviceId)
+    if (deviceKeys) {
+      noteKeys(this.#sql, deviceId)
+      await this.#changing({ kind: 'device', name: deviceId }, () =>
+        saveDeviceKeys(this.env, userId, deviceId, deviceKeys),
+      )
+    }
+    return { ok: true, counts }
+  }
+
+  /** Gives out one-time keys, each once, or fallback keys. */
+  async claimKeys(wanted: ClaimedDevices): Promise<GivenKeys> {
+    return claimKeys(this.#sql, wanted)
+  }
+
+  /** Replaces cross-signing keys that were checked. */
+  async setCrossSigningKeys(change: {
+    userId: UserId
+    keys: { readonly [Name in Usage]?: JsonObject }
+  }): Promise<void> {
+    await this.#changing({ kind: 'signing', name: '' }, () =>
+      saveCrossSigningKeys(this.env, change.userId, change.keys),
+    )
+  }
+
+  /** Adds checked signatures by this user. `devices` and `signing`: what of the user's own they are on. */
+  async addSignatures(change: {
+    userId: UserId
+    signatures: readonly KeySignature[]
+    devices: readonly string[]
+    signing: boolean
+  }): Promise<void> {
+    const changes: DeviceChange[] = change.devices.map((name) => ({ kind: 'device', name }))
+    if (change.signing) changes.push({ kind: 'signing', name: '' })
+    for (const each of changes) noteDeviceChange(this.#sql, each)
+    await saveSignatures(this.env, change.signatures)
+    if (changes.length > 0) this.#announceSoon()
+    // Signatures on somebody else's key are for this user's own devices only.
+    const others = new Set(change.signatures.map(({ targetUser }) => targetUser).filter((id) => id !== change.userId))
+    for (const other of others) noteDeviceListChange(this.#sql, this.#stream, other, false)
+    this.#wake()
+  }
+
+  /** The newest `stream_id` that other servers were sent. */
+  async deviceListVersion(): Promise<number> {
+    return newestUpdate(this.#sql)
+  }
+
+  override async alarm(): Promise<void> {
+    await this.#alarms.run(Date.now(), { announce: () => this.#announce() })
+  }
+
+  /** Notes a change, makes it, and tells of it. */
+  async #changing(change: DeviceChange, make: () => Promise<void>): Promise<void> {
+    noteDeviceChange(this.#sql, change)
+    this.#alarms.ensure('announce', Date.now() + announceWithin)
+    await make()
+    this.#announceSoon()
+  }
+
+  /** Tells of changes behind the answer; the alarm does if that is cut off. */
+  #announceSoon(change?: DeviceChange): void {
+    if (change) noteDeviceChange(this.#sql, change)
+    this.#alarms.ensure('announce', Date.now() + announceWithin)
+    this.ctx.waitUntil(this.#announce().catch((error: unknown) => console.error('devices not announced', error)))
+  }
+
+  /** One at a time: what comes meanwhile goes with the next round. */
+  async #announce(): Promise<void> {
+    const before = this.#announcing
+    if (before) {
+      await before.catch(() => undefined)
+      if (!hasDeviceChanges(this.#sql)) return
+    }
+    this.#announcing ??= this.#announceAll().finally(() => {
+      this.#announcing = undefined
+    })
+    await this.#announcing
+  }
+
+  async #announceAll(): Promise<void> {
+    const userId = parseUserId(this.ctx.id.name)
+    if (!userId) throw new TypeError('the object of no user')
+    const world = announcerFor(
+      this.env,
+      userId,
+      () => joinedRooms(this.#sql),
+      () => {
+        noteDeviceListChange(this.#sql, this.#stream, userId, false)
+        this.#wake()
+      },
+    )
+    await announce(this.#sql, this.#stream, userId, world)
+    if (!hasDeviceChanges(this.#sql)) this.#alarms.cancel('announce')
+  }
+
+  // —— Messages to devices, and news of others' devices ——
+
+  /** Messages for devices of this user, which must exist. Sent again they are no news. */
+  async deliverToDevices(delivery: ToDeviceDelivery): Promise<void> {
+    const today = dayOf(Date.now())
+    beginDay(this.#sql, this.#stream, Date.now())
+    if (deliverToDevices(this.#sql, this.#stream, delivery, today)) this.#wake()
   }
 
   /** Queues a send-to-device message for a device of this user. */

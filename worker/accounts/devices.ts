@@ -12,6 +12,7 @@ import { drizzle } from 'drizzle-orm/d1'
 import type { Env } from '../env.ts'
 import { remote } from '../remote.ts'
 import { type DeviceKey, type IssuedTokens, newTokens } from './access-tokens.ts'
+import { forgetSignaturesOn } from './device-keys.ts'
 import { accessTokens, devices, refreshTokens } from './schema.ts'
 import { forgetTokens } from './token-cache.ts'
 import { randomText } from './tokens.ts'
@@ -70,17 +71,15 @@ export async function findDevice({ DB }: Env, { userId, deviceId }: DeviceKey): 
 }
 
 /** False when there is no such device. */
-export async function renameDevice(
-  { DB }: Env,
-  { userId, deviceId }: DeviceKey,
-  displayName: string,
-): Promise<boolean> {
-  const renamed = await drizzle(DB)
+export async function renameDevice(env: Env, { userId, deviceId }: DeviceKey, displayName: string): Promise<boolean> {
+  const renamed = await drizzle(env.DB)
     .update(devices)
     .set({ displayName })
     .where(and(eq(devices.userId, userId), eq(devices.deviceId, deviceId)))
     .returning({ deviceId: devices.deviceId })
-  return renamed.length === 1
+  if (renamed.length !== 1) return false
+  await remote(env.USER_SYNC, userId).deviceChanged(deviceId)
+  return true
 }
 
 /** Signs devices out; those that do not exist (any more) do no harm. */
@@ -114,6 +113,7 @@ export async function removeAllDevices(env: Env, userId: UserId, keep?: string):
 /** Tells what D1 already knows: these devices are no more. */
 export async function endDevices(env: Env, userId: UserId, deviceIds: readonly string[]): Promise<void> {
   const object = remote(env.USER_SYNC, userId)
+  if (deviceIds.length > 0) await forgetSignaturesOn(env, userId, deviceIds)
   for (const deviceId of deviceIds) {
     forgetTokens(userId, deviceId)
     await object.endDevice(deviceId)

@@ -5,6 +5,7 @@
  * Times are milliseconds since 1970. Secrets never stand here in clear: tokens as SHA-256, passwords as hashes.
  */
 import type { EventId } from '#protocol/identifiers/event-id.ts'
+import type { MediaId } from '#protocol/identifiers/mxc-uri.ts'
 import type { RoomAlias } from '#protocol/identifiers/room-alias.ts'
 import type { RoomId } from '#protocol/identifiers/room-id.ts'
 import type { ServerName } from '#protocol/identifiers/server-name.ts'
@@ -211,4 +212,84 @@ export const knownRooms = sqliteTable(
     addedAt: integer('added_at').notNull(),
   },
   (table) => [index('known_rooms_by_age').on(table.addedAt)],
+)
+
+/** Identity keys of devices, as their clients signed them. They go with their device. */
+export const deviceKeys = sqliteTable(
+  'device_keys',
+  {
+    userId: text('user_id').$type<UserId>().notNull(),
+    deviceId: text('device_id').notNull(),
+    json: text('json').notNull(),
+  },
+  (table) => [
+    primaryKey({ columns: [table.userId, table.deviceId] }),
+    foreignKey({
+      columns: [table.userId, table.deviceId],
+      foreignColumns: [devices.userId, devices.deviceId],
+    }).onDelete('cascade'),
+  ],
+)
+
+/** The cross-signing keys of users of this server. */
+export const crossSigningKeys = sqliteTable(
+  'cross_signing_keys',
+  {
+    userId: text('user_id').$type<UserId>().notNull(),
+    usage: text('usage').$type<'master' | 'self_signing' | 'user_signing'>().notNull(),
+    json: text('json').notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.userId, table.usage] })],
+)
+
+/** Signatures that users of this server put on keys later. Who may see one depends on its signer. */
+export const keySignatures = sqliteTable(
+  'key_signatures',
+  {
+    /** Whose key was signed: a device ID, or the public part of a cross-signing key. */
+    targetUser: text('target_user').$type<UserId>().notNull(),
+    targetKey: text('target_key').notNull(),
+    signer: text('signer').$type<UserId>().notNull(),
+    signerKeyId: text('signer_key_id').notNull(),
+    signature: text('signature').notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.targetUser, table.targetKey, table.signer, table.signerKeyId] })],
+)
+
+/** In which rooms users of other servers are joined, where news of their devices matters to somebody here. */
+export const remoteMembers = sqliteTable(
+  'remote_members',
+  {
+    userId: text('user_id').$type<UserId>().notNull(),
+    roomId: text('room_id').$type<RoomId>().notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.userId, table.roomId] }), index('remote_members_by_room').on(table.roomId)],
+)
+
+/** Media uploaded here, and media of other servers of which a copy is kept. The bytes are in R2. */
+export const media = sqliteTable(
+  'media',
+  {
+    serverName: text('server_name').$type<ServerName>().notNull(),
+    mediaId: text('media_id').$type<MediaId>().notNull(),
+    /** Null for media of other servers. */
+    uploader: text('uploader').$type<UserId>(),
+    /** Key of the bytes in R2; null until they were uploaded. */
+    storageKey: text('storage_key'),
+    contentType: text('content_type').notNull(),
+    fileName: text('file_name'),
+    /** Bytes. */
+    size: integer('size').notNull(),
+    /** Unpadded URL-safe base64; null until the bytes were uploaded. */
+    sha256: text('sha256'),
+    createdAt: integer('created_at').notNull(),
+    /** When the upload must have been done; null for media that is there. */
+    expiresAt: integer('expires_at'),
+  },
+  (table) => [
+    primaryKey({ columns: [table.serverName, table.mediaId] }),
+    index('media_awaited')
+      .on(table.uploader, table.expiresAt)
+      .where(sql`${table.storageKey} IS NULL`),
+  ],
 )

@@ -14,6 +14,7 @@ import type { Env } from '../env.ts'
 import { operation, type Requester } from '../operation.ts'
 import { refuse, unwrap } from '../refusal.ts'
 import { emptyAnswer, otherParts, roomJson } from '../sync/build-answer.ts'
+import { deviceLists } from '../sync/device-lists.ts'
 import { type Gathered, gatherRooms, type Reader, type Section } from '../sync/gather-rooms.ts'
 import { streamAnswer } from '../sync/stream-answer.ts'
 import { userSyncOf } from '../sync/user-sync.ts'
@@ -38,7 +39,8 @@ interface Asked {
 export const sync = operation(
   'GET /_matrix/client/v3/sync',
   { id: 'sync', auth: 'accessToken', guests: true, endsWithDevice: true, r0: true },
-  async ({ env, requester, query, waitUntil }) => {
+  async (call) => {
+    const { env, requester, query } = call
     const asked = parseQuery(query)
     const deadline = Date.now() + asked.timeout
     let since = asked.since
@@ -66,7 +68,9 @@ export const sync = operation(
       const read = unwrap(news.read)
       const answering = begin(env, requester, asked, read)
       // An initial sync is answered at once, even if there is nothing.
-      if (read.everything && read.rooms.length > 0) return answerWithEverything(answering, waitUntil)
+      if (read.everything && read.rooms.length > 0) {
+        return answerWithEverything(answering, (work) => call.waitUntil(work))
+      }
       const { answer, saysSomething, hasFailures } = await answerWithNews(answering)
       if (saysSomething || read.everything || Date.now() >= deadline) return answer
       if (hasFailures) await pause()
@@ -103,7 +107,8 @@ function answerWithEverything(answering: Answering, waitUntil: (work: Promise<un
       const json = roomJson(room, filter)
       if (json) await take(room, json)
     })
-    return { ...otherParts(read, filter), ...emptyAnswer(await commit(answering, gathered), read.keys) }
+    const lists = await deviceLists(env, reader.userId, read.deviceLists, gathered.memberChanges)
+    return { ...otherParts(read, filter, lists), ...emptyAnswer(await commit(answering, gathered), read.keys) }
   })
   waitUntil(done)
   return response
@@ -117,7 +122,8 @@ async function answerWithNews(answering: Answering) {
     const json = roomJson(room, filter)
     if (json) (rooms[room.section] ??= {})[room.roomId] = json
   })
-  const parts = { ...(Object.keys(rooms).length > 0 ? { rooms } : {}), ...otherParts(read, filter) }
+  const lists = await deviceLists(env, reader.userId, read.deviceLists, gathered.memberChanges)
+  const parts = { ...(Object.keys(rooms).length > 0 ? { rooms } : {}), ...otherParts(read, filter, lists) }
   const answer = { ...emptyAnswer(await commit(answering, gathered), read.keys), ...parts }
   return { answer, saysSomething: Object.keys(parts).length > 0, hasFailures: gathered.failed.length > 0 }
 }

@@ -38,6 +38,14 @@ const table = {
   profile_too_large: [400, 'M_PROFILE_TOO_LARGE', 'The profile would be larger than 64 KiB'],
   key_too_large: [400, 'M_KEY_TOO_LARGE', 'The name of a profile field has 255 bytes at most'],
   registration_closed: [403, 'M_FORBIDDEN', 'Registration is closed on this server'],
+  // Encryption
+  invalid_signature: [400, 'M_INVALID_SIGNATURE', 'A signature is wrong'],
+  wrong_room_keys_version: [403, 'M_WRONG_ROOM_KEYS_VERSION', 'That is not the current backup'],
+  // Media
+  cannot_overwrite_media: [409, 'M_CANNOT_OVERWRITE_MEDIA', 'That media has been uploaded already'],
+  not_yet_uploaded: [504, 'M_NOT_YET_UPLOADED', 'That media has not been uploaded yet'],
+  remote_too_large: [502, 'M_TOO_LARGE', 'The media of the other server is too large'],
+  cannot_thumbnail: [400, 'M_UNKNOWN', 'There is no thumbnail of that media'],
   // Rooms
   room_in_use: [400, 'M_ROOM_IN_USE', 'That room alias is taken'],
   room_exists: [400, 'M_ROOM_IN_USE', 'There is a room with that ID already'],

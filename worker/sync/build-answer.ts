@@ -9,23 +9,20 @@ import { passesFilter, type SyncFilter, wantsRoom } from '#protocol/filters/filt
 import { isObject, type JsonObject, type JsonValue, own } from '#protocol/json/json.ts'
 import type { DeviceKeys } from '#protocol/sync/wait-request.ts'
 
-import type { AccountDataEvent } from '../../durable-objects/user-sync/account-data.ts'
+import type { DeviceLists } from '../../durable-objects/user-sync/device-lists.ts'
 import type { Read } from '../../durable-objects/user-sync/read.ts'
-import type { GatheredRoom, Section } from './gather-rooms.ts'
+import type { GatheredRoom } from './gather-rooms.ts'
 
-export interface SyncAnswer {
+/** What every answer has. */
+export interface EmptyAnswer {
   readonly next_batch: string
-  readonly rooms?: { readonly [Name in Section]?: Record<string, object> }
-  readonly account_data?: { readonly events: readonly AccountDataEvent[] }
-  readonly to_device?: { readonly events: readonly object[] }
-  readonly device_lists?: object
   /** Always present: clients take an absent count for "unchanged" as well as for "none". */
   readonly device_one_time_keys_count: Readonly<Record<string, number>>
   readonly device_unused_fallback_key_types: readonly string[]
 }
 
 /** The answer to a poll in which nothing happened. */
-export function emptyAnswer(nextBatch: string, { oneTimeKeyCounts, unusedFallbackKeyTypes }: DeviceKeys): SyncAnswer {
+export function emptyAnswer(nextBatch: string, { oneTimeKeyCounts, unusedFallbackKeyTypes }: DeviceKeys): EmptyAnswer {
   return {
     next_batch: nextBatch,
     device_one_time_keys_count: { signed_curve25519: 0, ...oneTimeKeyCounts },
@@ -34,9 +31,8 @@ export function emptyAnswer(nextBatch: string, { oneTimeKeyCounts, unusedFallbac
 }
 
 /** What an answer has beside rooms. */
-export function otherParts(read: Read, filter: SyncFilter) {
+export function otherParts(read: Read, filter: SyncFilter, { changed, left }: DeviceLists) {
   const accountData = read.accountData.filter((event) => passesFilter(filter.account_data, event))
-  const { changed, left } = read.deviceLists
   return {
     ...(accountData.length > 0 ? { account_data: { events: accountData } } : {}),
     ...(read.toDevice.length > 0 ? { to_device: { events: read.toDevice } } : {}),

@@ -9,6 +9,8 @@ import type { RoomId } from '#protocol/identifiers/room-id.ts'
 import type { UserId } from '#protocol/identifiers/user-id.ts'
 import type { JsonObject } from '#protocol/json/json.ts'
 
+import type { MemberChanges } from '../../durable-objects/room/member-changes.ts'
+import { limiter } from '../../durable-objects/shared/limit.ts'
 import type { FailedRoom, ServedRoom } from '../../durable-objects/user-sync/marks.ts'
 import type { AccountDataEvent } from '../../durable-objects/user-sync/account-data.ts'
 import type { Read, RoomToServe } from '../../durable-objects/user-sync/read.ts'
@@ -37,6 +39,8 @@ export interface Gathered {
   /** Rooms whose slice is not what was known when the answer was read. */
   readonly served: readonly ServedRoom[]
   readonly failed: readonly FailedRoom[]
+  /** Who came and went, in each room that changed. */
+  readonly memberChanges: readonly MemberChanges[]
 }
 
 /** Rooms asked at once: an account with a thousand rooms must not hold all of their slices in flight. */
@@ -53,6 +57,7 @@ export async function gatherRooms(
 ): Promise<Gathered> {
   const served: ServedRoom[] = []
   const failed: FailedRoom[] = []
+  const memberChanges: MemberChanges[] = []
   const waiting = read.rooms.filter(({ roomId }) => wantsRoom(reader.filter, roomId))
   const queue = waiting.values()
   const worker = async () => {
@@ -62,10 +67,11 @@ export async function gatherRooms(
         await take({ roomId, section: 'join', room: {}, accountData })
         continue
       }
-      const slice = await readSlice(env, reader, asked, read.ignoredUsers)
+      const slice = await readSlice(env, reader, asked, read)
       if (slice === undefined) failed.push({ roomId, from: asked.from })
       // A room that knows nothing of itself any more was purged.
       if (!slice?.ok) continue
+      if (slice.memberChanges) memberChanges.push(slice.memberChanges)
       if (slice.pos !== known.pos || slice.typing !== known.typing) {
         served.push({ roomId, pos: slice.pos, typing: slice.typing })
       }
@@ -73,14 +79,21 @@ export async function gatherRooms(
     }
   }
   await Promise.all(Array.from({ length: Math.min(atOnce, waiting.length) }, worker))
-  return { served, failed }
+  if (!read.isInitial) memberChanges.push(...(await changesElsewhere(env, reader, read)))
+  return { served, failed, memberChanges }
 }
 
 /** One room's slice; undefined when the room could not be asked. */
-async function readSlice(env: Env, reader: Reader, { roomId, from }: RoomToServe, ignoredUsers: readonly string[]) {
+async function readSlice(
+  env: Env,
+  reader: Reader,
+  { roomId, from }: RoomToServe,
+  { ignoredUsers, isInitial }: Pick<Read, 'ignoredUsers' | 'isInitial'>,
+) {
   for (const pause of [...pauses, undefined]) {
     try {
       return await roomOf(env, roomId).syncSlice({
+        memberChanges: !isInitial,
         reader: reader.userId,
         deviceId: reader.deviceId,
         from,
@@ -96,6 +109,15 @@ async function readSlice(env: Env, reader: Reader, { roomId, from }: RoomToServe
     }
   }
   return undefined
+}
+
+/** Who came and went in rooms that the filter keeps out of sight: their keys matter all the same. */
+async function changesElsewhere(env: Env, reader: Reader, read: Read): Promise<MemberChanges[]> {
+  const hidden = read.rooms.filter(({ roomId, changed }) => changed && !wantsRoom(reader.filter, roomId))
+  const limited = limiter(atOnce)
+  return Promise.all(
+    hidden.map(({ roomId, from }) => limited(() => roomOf(env, roomId).memberChanges({ reader: reader.userId, from }))),
+  )
 }
 
 /** The filter as it applies within one room: a part which excludes the room lets nothing through. */

@@ -8,6 +8,8 @@ import type { ServerName } from '#protocol/identifiers/server-name.ts'
 import { isObject, own, type JsonObject } from '#protocol/json/json.ts'
 
 import type { Env } from '../../env.ts'
+import { receiveDeviceListUpdate } from './device-list-update.ts'
+import { receiveDirectToDevice } from './direct-to-device.ts'
 import { receiveReceipts } from './receipt.ts'
 import { receiveTyping } from './typing.ts'
 
@@ -16,6 +18,9 @@ export type EduHandler = (env: Env, origin: ServerName, content: JsonObject) => 
 const handlers: ReadonlyMap<string, EduHandler> = new Map([
   ['m.typing', receiveTyping],
   ['m.receipt', receiveReceipts],
+  ['m.direct_to_device', receiveDirectToDevice],
+  ['m.device_list_update', receiveDeviceListUpdate],
+  ['m.signing_key_update', receiveDeviceListUpdate],
 ])
 
 export async function receiveEdus(env: Env, origin: ServerName, edus: readonly unknown[]): Promise<void> {

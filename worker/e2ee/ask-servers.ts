@@ -1,0 +1,44 @@
+/** Asks the servers of users, all at once, and says which of them did not answer. */
+import { serverNameOf, type UserId } from '#protocol/identifiers/user-id.ts'
+import type { ServerName } from '#protocol/identifiers/server-name.ts'
+import type { JsonObject } from '#protocol/json/json.ts'
+
+import type { Env } from '../env.ts'
+import { signedFetch } from '../federation-client/signed-fetch.ts'
+
+export interface Asking<T> {
+  readonly path: string
+  /** The body that asks one server about its users. */
+  readonly body: (users: ReadonlyMap<UserId, T>) => JsonObject
+  /** Takes what is good of an answer. `users` are those that were asked for, all of that server. */
+  readonly take: (users: ReadonlyMap<UserId, T>, answer: JsonObject) => void
+  readonly timeoutMs: number
+}
+
+/** Servers of one request that are asked at once. */
+const maxServers = 200
+
+/** Answers with `failures`: an error by server. */
+export async function askServers<T>(
+  env: Env,
+  wanted: ReadonlyMap<UserId, T>,
+  { path, body, take, timeoutMs }: Asking<T>,
+): Promise<Record<string, JsonObject>> {
+  const servers = new Map<ServerName, Map<UserId, T>>()
+  for (const [userId, value] of wanted) {
+    const server = serverNameOf(userId)
+    servers.set(server, (servers.get(server) ?? new Map<UserId, T>()).set(userId, value))
+  }
+  const failures: Record<string, JsonObject> = {}
+  const left = [...servers]
+  const worker = async () => {
+    for (let next = left.shift(); next; next = left.shift()) {
+      const [destination, users] = next
+      const answer = await signedFetch(env, { destination, method: 'POST', path, body: body(users), timeoutMs })
+      if (answer.ok) take(users, answer.json)
+      else failures[destination] = { status: answer.kind === 'http' ? answer.status : 503, message: answer.message }
+    }
+  }
+  await Promise.all(Array.from({ length: Math.min(maxServers, left.length) }, worker))
+  return failures
+}

@@ -1,0 +1,80 @@
+/**
+ * Whose devices have which keys: of this server's users from D1, of others from their servers.
+ *
+ * Spec: client-server-api/#post_matrixclientv3keysquery, server-server-api/#end-to-end-encryption.
+ */
+import { serverNameOf, type UserId } from '#protocol/identifiers/user-id.ts'
+import { isObject, type JsonObject, own } from '#protocol/json/json.ts'
+
+import { type DeviceWithKeys, keysOf } from '../accounts/device-keys.ts'
+import type { Env } from '../env.ts'
+import { settingsOf } from '../settings.ts'
+import { askServers } from './ask-servers.ts'
+import type { WantedDevices } from './key-requests.ts'
+
+export interface QueriedKeys {
+  readonly device_keys: Record<string, Record<string, JsonObject>>
+  readonly master_keys: Record<string, JsonObject>
+  readonly self_signing_keys: Record<string, JsonObject>
+}
+
+export interface OwnQueriedKeys extends QueriedKeys {
+  readonly user_signing_keys: Record<string, JsonObject>
+}
+
+/** Keys of users of this server, as `reader` (undefined: another server) may see them. */
+export async function queryLocal(env: Env, wanted: WantedDevices, reader: UserId | undefined): Promise<OwnQueriedKeys> {
+  const found = await keysOf(env, [...wanted.keys()], reader)
+  const answer: OwnQueriedKeys = { device_keys: {}, master_keys: {}, self_signing_keys: {}, user_signing_keys: {} }
+  for (const [userId, deviceIds] of wanted) {
+    const { devices, crossSigning } = found.get(userId) ?? { devices: [], crossSigning: {} }
+    const chosen = devices.filter(({ deviceId }) => deviceIds.length === 0 || deviceIds.includes(deviceId))
+    answer.device_keys[userId] = Object.fromEntries(
+      chosen.flatMap((device) => (device.keys ? [[device.deviceId, shownKeys(device.keys, device)]] : [])),
+    )
+    if (crossSigning.master) answer.master_keys[userId] = crossSigning.master
+    if (crossSigning.self_signing) answer.self_signing_keys[userId] = crossSigning.self_signing
+    if (crossSigning.user_signing) answer.user_signing_keys[userId] = crossSigning.user_signing
+  }
+  return answer
+}
+
+function shownKeys(keys: JsonObject, { displayName }: DeviceWithKeys): JsonObject {
+  return { ...keys, unsigned: displayName === null ? {} : { device_display_name: displayName } }
+}
+
+/** Keys of anybody, for a user of this server. */
+export async function queryEverywhere(env: Env, reader: UserId, wanted: WantedDevices, timeoutMs: number) {
+  const { serverName } = settingsOf(env)
+  const local = new Map([...wanted].filter(([userId]) => serverNameOf(userId) === serverName))
+  const others = new Map([...wanted].filter(([userId]) => serverNameOf(userId) !== serverName))
+  const answer = await queryLocal(env, local, reader)
+  const failures = await askServers(env, others, {
+    path: '/_matrix/federation/v1/user/keys/query',
+    body: (users) => ({ device_keys: Object.fromEntries(users) }),
+    take: (users, remote) => takeAnswer(answer, users, remote),
+    timeoutMs,
+  })
+  return { ...answer, failures }
+}
+
+/** A server speaks for the users it was asked about, and its keys for whom they name. */
+function takeAnswer(answer: QueriedKeys, users: WantedDevices, remote: JsonObject): void {
+  const of = (field: string, userId: UserId): JsonObject | undefined => {
+    const all = own(remote, field)
+    const value = isObject(all) ? own(all, userId) : undefined
+    return isObject(value) ? value : undefined
+  }
+  for (const [userId, deviceIds] of users) {
+    const devices = Object.entries(of('device_keys', userId) ?? {}).flatMap(([deviceId, keys]) => {
+      const isWanted = deviceIds.length === 0 || deviceIds.includes(deviceId)
+      if (!isWanted || !isObject(keys)) return []
+      return own(keys, 'user_id') === userId && own(keys, 'device_id') === deviceId ? [[deviceId, keys] as const] : []
+    })
+    answer.device_keys[userId] = Object.fromEntries(devices)
+    for (const field of ['master_keys', 'self_signing_keys'] as const) {
+      const key = of(field, userId)
+      if (key && own(key, 'user_id') === userId) answer[field][userId] = key
+    }
+  }
+}
