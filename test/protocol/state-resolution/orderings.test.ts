@@ -107,6 +107,21 @@ describe('mainline ordering', () => {
     expect(mainlineOrdering(ids, undefined, room.lookup)).toEqual([early, none, old, late])
   })
 
+  it('walks a long line of power levels that lost once, and not once for each event', () => {
+    const [main, side] = timeline('11').publicChat({ creator: alice }).fork()
+    const ids = Array.from({ length: 60 }, (_, ban) => {
+      side.setPowerLevels(alice, { users: { [alice]: 100 }, ban })
+      return side.setTopic(alice, `topic ${ban}`).lastId
+    })
+    let asked = 0
+    const lookup: Lookup = (id) => {
+      asked += 1
+      return main.lookup(id)
+    }
+    expect(mainlineOrdering(ids, main.current('m.room.power_levels').event_id, lookup)).toEqual(ids)
+    expect(asked).toBeLessThan(60 * 12)
+  })
+
   it('finds the way back to the mainline from power levels that lost', () => {
     const room = timeline('11').publicChat({ creator: alice, members: [bob] })
     const levels = { users: { [alice]: 100 } }

@@ -6,6 +6,8 @@ import type { EventId } from '#protocol/identifiers/event-id.ts'
 import { resolveState } from '#protocol/state-resolution/resolve-state.ts'
 import { buildConflict } from '../../../scripts/bench/conflict.ts'
 import { nodeCrypto } from '../../../worker/node-crypto.ts'
+import { timeline } from '../../dsl/room-timeline.ts'
+import { alice, bob, user } from '../../dsl/users.ts'
 import { readRooms, versionsWithRooms } from './synapse-rooms.ts'
 import type { SynapseRoom } from './synapse-rooms.ts'
 
@@ -109,6 +111,31 @@ describe('the work', () => {
     expect(resolveState(counting).size).toBeGreaterThan(events / 10)
     return asked
   }
+
+  it.each(['2', '12'] as const)('of a small conflict does not grow with the room, in room version %s', (version) => {
+    const room = timeline(version).publicChat({ creator: alice, moderator: bob })
+    for (let n = 0; n < 300; n++) room.join(user(`@member${n}:m.example`))
+    const [left, right] = room.fork()
+    left.setTopic(alice, 'left')
+    right.setTopic(bob, 'right')
+    let asked = 0
+    const counted = <T>(answer: (id: EventId) => T) => {
+      return (id: EventId): T => {
+        asked += 1
+        return answer(id)
+      }
+    }
+    const { rules, graph, lookup } = room
+    const resolved = resolveState({
+      rules,
+      stateSets: [left.state, right.state],
+      lookup: counted(lookup),
+      graph: { authEvents: counted((id) => graph.authEvents(id)), order: counted((id) => graph.order(id)) },
+      crypto: nodeCrypto,
+    })
+    expect(resolved).toEqual(right.state)
+    expect(asked).toBeLessThan(50)
+  })
 
   it.each(['1', '11', '12'] as const)(
     'grows with the conflict and not with its square, in room version %s',
