@@ -6,7 +6,15 @@ import { gzipSync } from 'node:zlib'
 
 import { unstable_readConfig } from 'wrangler'
 
-import { complain, describeOptions, isBaseUrl, messageOf, type OptionSpec, parseCommandLine } from './command-line.ts'
+import {
+  complain,
+  describeOptions,
+  isBaseUrl,
+  messageOf,
+  type OptionSpec,
+  type OptionValues,
+  parseCommandLine,
+} from './command-line.ts'
 import type { SettingVariables } from '../worker/env.ts'
 import { checkSettings } from './deploy/check-settings.ts'
 
@@ -37,7 +45,7 @@ if (!line.ok) complain(line.message)
 else if (line.help) console.log(help)
 else deploy(line.options)
 
-function deploy(options: Record<keyof typeof table, string | undefined>): void {
+function deploy(options: OptionValues<typeof table>): void {
   const rehearsal = options['dry-run'] === 'on'
   const overrides = {
     ...(options['server-name'] && { SERVER_NAME: options['server-name'] }),

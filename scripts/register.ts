@@ -2,7 +2,15 @@
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 
-import { complain, describeOptions, isBaseUrl, messageOf, type OptionSpec, parseCommandLine } from './command-line.ts'
+import {
+  complain,
+  describeOptions,
+  isBaseUrl,
+  messageOf,
+  type OptionSpec,
+  type OptionValues,
+  parseCommandLine,
+} from './command-line.ts'
 import { readPassword } from './register/read-password.ts'
 import { registerAsClient, registerWithSecret } from './register/register-account.ts'
 import { secretIn } from './serve/data-folder.ts'
@@ -12,7 +20,8 @@ const table = {
   password: { value: 'PASSWORD', help: 'asked for, or read from the input, unless given' },
   url: {
     value: 'URL',
-    help: 'where the server is; unless given, http://127.0.0.1:8008, and its secret is taken from --data',
+    help: 'where the server is; the secret of one on this machine is taken from --data',
+    fallback: 'http://127.0.0.1:8008',
     check: isBaseUrl,
   },
   data: { value: 'FOLDER', help: 'data folder of the server on this machine', fallback: 'data', env: 'DATA_DIR' },
@@ -38,12 +47,13 @@ if (!line.ok) complain(line.message)
 else if (line.help) console.log(help)
 else await main(line.options, line.words[0])
 
-async function main(options: Record<keyof typeof table, string | undefined>, name: string | undefined): Promise<void> {
+async function main(options: OptionValues<typeof table>, name: string | undefined): Promise<void> {
   if (name === undefined) return complain('who? npm run register -- NAME; --help explains')
   // @alice:example.org is what people have at hand; the server knows its own name.
   const username = name.replace(/^@/, '').replace(/:.*$/s, '')
-  const url = (options.url ?? 'http://127.0.0.1:8008').replace(/\/+$/, '')
-  const secret = options.secret ?? (options.url === undefined ? secretOnDisk(options.data ?? 'data') : undefined)
+  const url = options.url.replace(/\/+$/, '')
+  const isHere = /^(localhost|127\.[\d.]+|\[::1\])$/.test(new URL(url).hostname)
+  const secret = options.secret ?? (isHere ? secretOnDisk(options.data) : undefined)
   const admin = options.admin === 'on'
   if (admin && secret === undefined) return complain('--admin needs --secret or the data folder of a server here')
   const password = options.password ?? (await readPassword())

@@ -1,6 +1,6 @@
 /** `npm start`: a homeserver on this machine, in the foreground. */
 import { randomUUID } from 'node:crypto'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 
 import { bundleWorker, prebuiltWorker, type WorkerModule } from './build/bundle.ts'
 import { complain } from './command-line.ts'
@@ -87,19 +87,29 @@ function prepareEnvironment(options: ServeOptions): void {
 }
 
 /** The first request makes the database and reads the settings: what is wrong there is said now, not to a client. */
-async function firstAnswer({ bind, port }: ServeOptions): Promise<void> {
-  const host = bind === '0.0.0.0' ? '127.0.0.1' : bind === '::' ? '[::1]' : bind.includes(':') ? `[${bind}]` : bind
-  const answer = await fetch(`http://${host}:${port}/_matrix/client/versions`)
+async function firstAnswer(options: ServeOptions): Promise<void> {
+  const answer = await fetch(`${urlOf(options)}/_matrix/client/versions`)
   if (!answer.ok) throw new StartError(`the server does not start; it says: ${await answer.text()}`)
   await answer.body?.cancel()
 }
 
-function announce({ publicUrl, serverName, registration, data }: ServeOptions): void {
-  const account = registration === 'closed' ? 'npm run register -- NAME' : 'in your client, or npm run register -- NAME'
+function announce(options: ServeOptions): void {
+  const { publicUrl, serverName, registration, data } = options
+  const elsewhere = [
+    options.port === 8008 && options.bind === '127.0.0.1' ? '' : ` --url ${urlOf(options)}`,
+    data === resolve('data') ? '' : ` --data ${data}`,
+  ].join('')
+  const register = `npm run register -- NAME${elsewhere}`
   console.log(
     `Hearth is ready: ${publicUrl} is the homeserver of ${serverName}\n` +
-      `  Make an account: ${account}\n` +
+      `  Make an account: ${registration === 'open' ? `in your client, or ${register}` : register}\n` +
       `  In your client (Element, Fractal, Cinny ...) enter ${publicUrl} as homeserver\n` +
       `  Everything is kept in ${data}; Ctrl-C stops the server`,
   )
+}
+
+/** Where this machine reaches the plain port. */
+function urlOf({ bind, port }: ServeOptions): string {
+  const host = bind === '0.0.0.0' ? '127.0.0.1' : bind === '::' ? '[::1]' : bind.includes(':') ? `[${bind}]` : bind
+  return `http://${host}:${port}`
 }
