@@ -93,16 +93,20 @@ function unsignedOf(view: View, event: StoredEvent, { now, deviceId, ...rest }: 
   }
 }
 
-/** "replaces_state … is included regardless of history visibility", `prev_content` only if the reader may see that event. */
+/**
+ * "replaces_state … is included regardless of history visibility", `prev_content` only if the reader may see that event. Their
+ * own membership they know, also where this server was not in the room yet when they were invited.
+ */
 function replaced(view: View, event: StoredEvent): Record<string, JsonValue> {
   if (event.state_key === undefined || event.stateBefore === undefined) return {}
   const { groups, reader } = view.room
   const nid = groups.read(event.stateBefore, stateMapKey(event.type, event.state_key))
   if (nid === undefined) return {}
   const before = reader.eventOf(nid)
+  const isOwnMembership = before.type === 'm.room.member' && before.state_key === view.reader
   return {
     replaces_state: before.event_id,
-    ...(view.mayRead(before) ? { prev_content: before.pdu.content } : {}),
+    ...(isOwnMembership || view.mayRead(before) ? { prev_content: before.pdu.content } : {}),
   }
 }
 

@@ -55,6 +55,8 @@ import {
 } from './federation/serve-history.ts'
 import { joinState, streamState } from './federation/join-state.ts'
 import { makeTemplate, type Template, type TemplateRequest } from './federation/templates.ts'
+import { backfill, pageHasHole } from './federation/backfill.ts'
+import { type PassingEdu, receiptEdu, typingEdu } from './federation/outgoing-ephemeral.ts'
 import { noteOutsideMembership, type OutsideChange } from './federation/outside.ts'
 import type { JoinDeps } from './federation/remote-join.ts'
 import { joinByTheirWord, remoteStepOf, setRemoteMembership } from './federation/remote-membership.ts'
@@ -70,6 +72,9 @@ import { stateAtPlace, stateEvents } from './state.ts'
 import type { GroupId } from './stored-event.ts'
 import { syncSlice } from './sync-slice.ts'
 import { setTyping, type TypingRequest } from './typing.ts'
+
+/** Pages of history fetched from other servers for one of ours. */
+const maxBackfills = 3
 
 type StateRequest =
   | { readonly stateBefore: GroupId; readonly omitMembers: boolean; readonly head: JsonObject }
@@ -176,8 +181,8 @@ export class RoomDO extends DurableObject<Env> {
       change.membership === 'join'
     if (!needsTheirWord || !via) return sent
     const joined = await joinByTheirWord(this.#room, deps, { roomId: via.roomId, request: change })
-    // With nobody to ask, what the room's own rules said stands.
-    return !joined.ok && joined.reason === 'no_server' ? sent : joined
+    // Where nobody else lets them in either, what the room's own rules said stands.
+    return joined.ok ? joined : sent
   }
 
   /** A local user's membership that another server told of: an invite. */
@@ -248,10 +253,10 @@ export class RoomDO extends DurableObject<Env> {
     return { ok: true, results: received.results }
   }
 
-  /** The room's version; `unknown_room` unless this server is in the room. */
+  /** The room's version; `unknown_room` unless this server has to do with it. */
   async version(): Promise<Outcome<{ version: RoomVersion }>> {
     const { reader } = this.#room
-    return reader.isKnown() && reader.isResident() ? { ok: true, version: reader.rules.version } : fail('unknown_room')
+    return reader.isKnown() ? { ok: true, version: reader.rules.version } : fail('unknown_room')
   }
 
   /** A user's membership, of any server; `unknown_room` unless this server is in the room and so knows. */
@@ -372,8 +377,13 @@ export class RoomDO extends DurableObject<Env> {
     return eventContext(this.#room, request, Date.now())
   }
 
-  /** A page of history. */
+  /** A page of history. Where some of it is missing here, other servers in the room are asked first. */
   async messages(request: MessagesRequest): Promise<Outcome<Messages>> {
+    for (let round = 0; round < maxBackfills; round++) {
+      const page = messages(this.#room, request, Date.now())
+      if (!page.ok || !pageHasHole(this.#room, request, page)) return page
+      if (!(await backfill(this.#room, this.env))) return page
+    }
     return messages(this.#room, request, Date.now())
   }
 
@@ -419,6 +429,7 @@ export class RoomDO extends DurableObject<Env> {
     if (!set.ok) return set
     const { user, type } = request
     if (set.moved) await this.#tell(type === 'm.read.private' ? { sender: user, only: user } : { sender: user })
+    if (set.moved) this.#pass(receiptEdu(this.#room, request, Date.now()))
     return { ok: true }
   }
 
@@ -427,7 +438,15 @@ export class RoomDO extends DurableObject<Env> {
     const set = setTyping(this.#room, request, Date.now())
     if (!set.ok) return set
     this.#watchTyping(set.changed)
+    if (set.changed) this.#pass(typingEdu(this.#room, request.user, request.typing))
     return { ok: true }
+  }
+
+  /** Sends something to the other servers that may be lost. */
+  #pass(passing: PassingEdu | undefined): void {
+    if (!passing || passing.destinations.length === 0) return
+    const sent = federationSender(this.env).sendPassingEdu(passing)
+    this.ctx.waitUntil(sent.catch((error: unknown) => console.error('the sender was not told', error)))
   }
 
   /** Tells of the list of those who type if it changed, and looks again when the next one's time is over. */

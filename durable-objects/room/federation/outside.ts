@@ -5,6 +5,7 @@
  * the room's state, and the stripped state that came along. When the room is joined, the event is judged like any other.
  */
 import { fail, type Outcome } from '#protocol/errors.ts'
+import { membershipOf } from '#protocol/events/fields.ts'
 import { pduFromStored } from '#protocol/events/event-format.ts'
 import type { Pdu } from '#protocol/events/pdu.ts'
 import type { EventId } from '#protocol/identifiers/event-id.ts'
@@ -61,6 +62,20 @@ export function noteOutsideMembership(
     stored([user])
     return { ok: true }
   })
+}
+
+/**
+ * An invite or knock ended by others, told by the server of who ended it. The room's rules cannot be asked here: believed is
+ * the user who sent the invite, and nobody else. True if it was that.
+ */
+export function receiveRescission(room: Room, pdu: Pdu, stored: (changedMembers: readonly UserId[]) => void): boolean {
+  const { reader } = room
+  const user = pdu.type === 'm.room.member' ? parseUserId(pdu.state_key) : undefined
+  const membership = membershipOf(pdu)
+  if (!user || (membership !== 'leave' && membership !== 'ban') || inviterOf(room, user) !== pdu.sender) return false
+  const { event_id, json, room_id: roomId } = pdu
+  const change = { roomId, version: reader.rules.version, event_id, json, membership: 'leave', stripped: [] } as const
+  return noteOutsideMembership(room, change, stored).ok
 }
 
 /** Who can be asked to end an invite, and knows the room: the server of the user who sent it. */

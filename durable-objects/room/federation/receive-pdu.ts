@@ -36,9 +36,9 @@ export type Received =
 
 /**
  * Judges and stores an event. `stateBefore`: the state before it, where it was found out otherwise than from its
- * prev_events, some of which are missing for good.
+ * prev_events, some of which are missing for good. `history`: it was fetched to fill the past.
  */
-export function receivePdu(room: Room, pdu: Pdu, stateBefore?: GroupId): Received {
+export function receivePdu(room: Room, pdu: Pdu, stateBefore?: GroupId, source: 'live' | 'history' = 'live'): Received {
   const { reader } = room
   const stored = reader.eventById(pdu.event_id)
   if (stored?.stateBefore !== undefined) return { kind: 'known' }
@@ -54,10 +54,11 @@ export function receivePdu(room: Room, pdu: Pdu, stateBefore?: GroupId): Receive
   // 4. "Passes authorization rules based on the event's auth events, otherwise it is rejected."
   // 5. "Passes authorization rules based on the state before the event, otherwise it is rejected."
   const rejection = authFault(room, pdu) ?? stateFault(room, pdu, stateLookup(room, before))
-  if (rejection !== undefined) return store(room, pdu, before, 'rejected', rejection)
+  if (rejection !== undefined) return store(room, pdu, before, source, 'rejected', rejection)
   // 6. "Passes authorization rules based on the current state of the room, otherwise it is soft failed."
-  const softFailure = stateFault(room, pdu, currentStateLookup(room))
-  return store(room, pdu, before, softFailure === undefined ? 'accepted' : 'softFailed', softFailure)
+  // What lies in the past was sent before the current state was.
+  const softFailure = source === 'history' ? undefined : stateFault(room, pdu, currentStateLookup(room))
+  return store(room, pdu, before, source, softFailure === undefined ? 'accepted' : 'softFailed', softFailure)
 }
 
 /** The prev_events that have no place in the DAG here: not stored, or as outliers. */
@@ -94,6 +95,7 @@ function store(
   room: Room,
   pdu: Pdu,
   stateBefore: GroupId,
+  source: 'live' | 'history',
   outcome: 'accepted' | 'softFailed' | 'rejected',
   message: string | undefined,
 ): Received {
@@ -101,7 +103,7 @@ function store(
     pdu,
     outcome: outcomes[outcome],
     stateBefore,
-    source: 'live',
+    source,
     rejectReason: message,
   })
   return { kind: 'stored', outcome, message, changedMembers }

@@ -11,6 +11,7 @@ import type { ServerName } from '#protocol/identifiers/server-name.ts'
 import type { UserId } from '#protocol/identifiers/user-id.ts'
 import type { JsonObject } from '#protocol/json/json.ts'
 
+import { receiveRescission } from './outside.ts'
 import { receivePdu } from './receive-pdu.ts'
 import type { Room } from '../room.ts'
 import { isServerAllowedIn } from './server-access.ts'
@@ -31,7 +32,8 @@ export function receivePdus(
   stored: (changedMembers: readonly UserId[]) => void,
 ): Outcome<{ results: PduResults; isWaiting: boolean }> {
   const { reader, transactor } = room
-  if (!reader.isKnown() || !reader.isResident()) return fail('unknown_room')
+  if (!reader.isKnown()) return fail('unknown_room')
+  if (!reader.isResident()) return endInvites(room, events, stored)
   if (!isServerAllowedIn(room, origin)) return fail('forbidden', 'The room does not allow that server')
   const results: Record<EventId, { error?: string }> = {}
   let isWaiting = false
@@ -50,4 +52,18 @@ export function receivePdus(
   }
   // What came may be what others waited for: the fetcher looks after them.
   return { ok: true, results, isWaiting: isWaiting || stagedCount(room) > 0 }
+}
+
+/** In a room this server is not in, all that is taken is that an invite is over. */
+function endInvites(
+  room: Room,
+  events: InboundPdus['events'],
+  stored: (changedMembers: readonly UserId[]) => void,
+): Outcome<{ results: PduResults; isWaiting: boolean }> {
+  const results: Record<EventId, { error?: string }> = {}
+  for (const { event_id, json } of events) {
+    const ended = receiveRescission(room, pduFromStored(room.reader.rules, json, event_id), stored)
+    results[event_id] = ended ? {} : { error: 'this server is not in the room' }
+  }
+  return { ok: true, results, isWaiting: false }
 }

@@ -23,6 +23,7 @@ import { signedStream } from '../../../worker/federation-client/signed-fetch.ts'
 import type { ServerIdentity } from '../../../worker/server-identity.ts'
 import { changeCurrentState } from '../current-state.ts'
 import type { Room } from '../room.ts'
+import { sameJson } from '../same-json.ts'
 import { groupOf } from './explicit-state.ts'
 import { FederationRequests } from './federation-requests.ts'
 import { prepareMembership, remoteFailure } from './handshake.ts'
@@ -145,8 +146,7 @@ function ourJoin(
   if (!parsed.ok || parsed.pdu.event_id !== sent.event_id) return sent
   const isOurs = verifyEventSignature(rules, parsed.pdu.json, serverName, key.keyId, key.publicKey, crypto)
   // The reference hash leaves out what a redaction takes away: the content must be ours as well.
-  const sameContent = JSON.stringify(parsed.pdu.content) === JSON.stringify(sent.content)
-  return isOurs && sameContent ? parsed.pdu : sent
+  return isOurs && sameJson(parsed.pdu.content, sent.content) ? parsed.pdu : sent
 }
 
 /** One turn: the told state becomes the current one, and the join its end. */

@@ -1,0 +1,111 @@
+/**
+ * History of other servers that this one has not: fetched when a reader comes to where it is missing.
+ *
+ * Spec: server-server-api/#backfilling-and-retrieving-missing-events. The events are judged like any others, oldest first;
+ * the state before the oldest ones comes from the same server. They take no position in the timeline and change nothing of
+ * the present.
+ */
+import type { Pdu } from '#protocol/events/pdu.ts'
+import { parseEventId, type EventId } from '#protocol/identifiers/event-id.ts'
+import type { ServerName } from '#protocol/identifiers/server-name.ts'
+
+import type { Env } from '../../../worker/env.ts'
+import { mergeState } from '../merge-state.ts'
+import type { Messages, MessagesRequest } from '../messages.ts'
+import type { Room } from '../room.ts'
+import type { GroupId } from '../stored-event.ts'
+import { afterEvent, groupOf } from './explicit-state.ts'
+import { storeOutliers } from './fetch-missing.ts'
+import { FederationRequests } from './federation-requests.ts'
+import { missingPrevEvents, receivePdu } from './receive-pdu.ts'
+
+const perRequest = 100
+/** Servers asked for one page. */
+const maxServers = 3
+/** Events of which only the ID is known that are fetched one by one for one state. */
+const manyUnknown = 30
+
+/**
+ * Whether a page that goes back in time may lack events: it is the last one, or it lies around a place before which events
+ * are missing, and such a place there is.
+ */
+export function pageHasHole({ reader }: Room, { dir, limit }: MessagesRequest, { chunk }: Messages): boolean {
+  if (dir !== 'b') return false
+  const oldest = chunk.at(-1)?.['event_id']
+  const parsed = parseEventId(oldest)
+  const depth = chunk.length < limit || !parsed ? 0 : (reader.eventById(parsed)?.depth ?? 0)
+  return reader.sql.exec('SELECT 1 AS found FROM missing_events WHERE depth >= ? LIMIT 1', depth).toArray().length > 0
+}
+
+/** Fetches a page of history before the newest holes. True if that brought events. */
+export async function backfill(room: Room, env: Env): Promise<boolean> {
+  const { reader } = room
+  const requests = new FederationRequests(env, reader.header())
+  const servers = [...reader.joinedServers()].filter((server) => server !== reader.serverName).slice(0, maxServers)
+  for (const server of servers) {
+    const from = holes(room)
+    if (from.length === 0) return false
+    const events = await requests.backfill(server, from, perRequest)
+    if (events && events.length > 0 && (await take(room, requests, server, events))) return true
+  }
+  return false
+}
+
+/** The newest missing events. */
+function holes({ reader }: Room): EventId[] {
+  return reader.sql
+    .exec<{ event_id: EventId }>('SELECT event_id FROM missing_events ORDER BY depth DESC LIMIT 10')
+    .toArray()
+    .map(({ event_id }) => event_id)
+}
+
+async function take(
+  room: Room,
+  requests: FederationRequests,
+  server: ServerName,
+  events: readonly Pdu[],
+): Promise<boolean> {
+  let stored = 0
+  for (const pdu of [...events].sort((a, b) => a.depth - b.depth)) {
+    if (room.reader.eventById(pdu.event_id)?.stateBefore !== undefined) continue
+    const needsState = missingPrevEvents(room, pdu).length > 0 || pdu.prev_events.length === 0
+    const state = needsState ? await stateBefore(room, requests, server, pdu) : undefined
+    if (needsState && state === undefined && pdu.type !== 'm.room.create') continue
+    const group = state ?? (pdu.type === 'm.room.create' ? room.groups.empty() : undefined)
+    const received = room.transactor.turn(() => ({ ok: true, result: receivePdu(room, pdu, group, 'history') })).result
+    if (received.kind === 'stored') stored++
+  }
+  return stored > 0
+}
+
+/** State before an event some of whose prev_events are missing, as the server tells it. */
+async function stateBefore(
+  room: Room,
+  requests: FederationRequests,
+  server: ServerName,
+  pdu: Pdu,
+): Promise<GroupId | undefined> {
+  if (pdu.type === 'm.room.create') return undefined
+  const { reader } = room
+  const ids = await requests.stateIds(server, pdu.event_id)
+  if (!ids) return undefined
+  const unknown = [...new Set([...ids.state, ...ids.authChain])].filter((id) => reader.nidOf(id) === undefined)
+  if (unknown.length > manyUnknown) storeOutliers(room, (await requests.state(server, pdu.event_id)) ?? [])
+  else {
+    const fetched: Pdu[] = []
+    for (const id of unknown) {
+      const event = await requests.event(server, id)
+      if (event) fetched.push(event)
+    }
+    storeOutliers(room, fetched)
+  }
+  if (ids.state.some((id) => reader.nidOf(id) === undefined)) return undefined
+  return room.transactor.turn(() => {
+    const known = pdu.prev_events.flatMap((id) => {
+      const event = reader.eventById(id)
+      return event?.stateBefore === undefined ? [] : [afterEvent(room, event.stateBefore, event)]
+    })
+    const told = groupOf(room, ids.state)
+    return { ok: true, group: mergeState(room, [...known, told]) }
+  }).group
+}
