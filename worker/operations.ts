@@ -4,6 +4,7 @@ import * as accountDeactivation from './client-server/account-deactivation.ts'
 import * as banning from './client-server/banning.ts'
 import * as capabilities from './client-server/capabilities.ts'
 import * as createRoom from './client-server/create-room.ts'
+import * as crossSigning from './client-server/cross-signing.ts'
 import * as deviceManagement from './client-server/device-management.ts'
 import * as directory from './client-server/directory.ts'
 import * as eventContext from './client-server/event-context.ts'
@@ -12,6 +13,7 @@ import * as inviting from './client-server/inviting.ts'
 import * as joining from './client-server/joining.ts'
 import * as kicking from './client-server/kicking.ts'
 import * as clientKeys from './client-server/keys.ts'
+import * as keyBackup from './client-server/key-backup.ts'
 import * as knocking from './client-server/knocking.ts'
 import * as leaving from './client-server/leaving.ts'
 import * as listJoinedRooms from './client-server/list-joined-rooms.ts'
@@ -116,6 +118,12 @@ export const operations: readonly Operation[] = [
   clientKeys.claimKeys,
   clientKeys.getKeysChanges,
   toDevice.sendToDevice,
+  // key-backup.ts
+  ...keyBackup.versions,
+  ...keyBackup.keys,
+  // cross-signing.ts
+  crossSigning.uploadCrossSigningKeys,
+  crossSigning.uploadCrossSigningSignatures,
   // typing.ts
   typing.setTyping,
   // create-room.ts, room-upgrades.ts

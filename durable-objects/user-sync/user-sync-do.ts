@@ -8,8 +8,10 @@ import { fail, type Outcome } from '#protocol/errors.ts'
 import type { RoomId } from '#protocol/identifiers/room-id.ts'
 import type { UserId } from '#protocol/identifiers/user-id.ts'
 import type { JsonObject } from '#protocol/json/json.ts'
+import type { PushRuleEdit, StoredPushRules } from '#protocol/push-rules/stored-rules.ts'
 import { formatSinceToken, parseSinceToken, type SinceToken } from '#protocol/sync/since-token.ts'
 import { type Idle, idleHeader, parseWaitUrl } from '#protocol/sync/wait-request.ts'
+import type { SessionToBackUp } from '#protocol/device-keys/key-backup.ts'
 import type { Usage } from '#protocol/device-keys/cross-signing-keys.ts'
 import { parseUserId } from '#protocol/identifiers/user-id.ts'
 import { DurableObject } from 'cloudflare:workers'
@@ -39,6 +41,19 @@ import { noteDeviceListChange } from './device-lists.ts'
 import { addDevice, endDevice, hasKeys, noteKeys, seeDevice } from './devices.ts'
 import { getFilter, storeFilter } from './filters.ts'
 import {
+  backupInfo,
+  type BackupInfo,
+  type BackupScope,
+  type BackupState,
+  createBackup,
+  deleteBackup,
+  deleteKeys,
+  putKeys,
+  readKeys,
+  updateBackup,
+  type WrongVersion,
+} from './key-backup.ts'
+import {
   applyRoomChange,
   commitServed,
   type FailedRoom,
@@ -59,6 +74,7 @@ import {
   type UploadedKeys,
 } from './one-time-keys.ts'
 import { beginDay, dayOf } from './prune.ts'
+import { changePushRules, copyRoomRule, getPushRules, type PushRulesEdited } from './push-rules.ts'
 import { hasNews, readStream } from './read.ts'
 import { loadStream } from './stream.ts'
 import { deliverToDevices, queueToDevice, type ToDeviceDelivery, type ToDeviceEvent } from './to-device.ts'
@@ -174,6 +190,23 @@ export class UserSyncDO extends DurableObject<Env> {
   async setTag(change: { roomId: RoomId; tag: string; content?: JsonObject }): Promise<void> {
     setTag(this.#sql, this.#stream, change.roomId, change.tag, change.content)
     this.#wake()
+  }
+
+  /** What this user made of the push rules. */
+  async pushRules(): Promise<StoredPushRules> {
+    return getPushRules(this.#sql)
+  }
+
+  /** Changes a push rule; the form of the change was checked. */
+  async changePushRules({ userId, edit }: { userId: UserId; edit: PushRuleEdit }): Promise<PushRulesEdited> {
+    const edited = changePushRules(this.#sql, this.#stream, userId, edit)
+    if (edited.ok) this.#wake()
+    return edited
+  }
+
+  /** A room was replaced: its push rule holds for the new one as well. */
+  async copyRoomRule({ from, to }: { from: RoomId; to: RoomId }): Promise<void> {
+    if (copyRoomRule(this.#sql, this.#stream, from, to)) this.#wake()
   }
 
   /** Stores a filter whose form has been checked. */
@@ -315,6 +348,45 @@ export class UserSyncDO extends DurableObject<Env> {
     )
     await announce(this.#sql, this.#stream, userId, world)
     if (!hasDeviceChanges(this.#sql)) this.#alarms.cancel('announce')
+  }
+
+  // —— Key backup ——
+
+  /** Begins a backup; answers with its version. */
+  async createBackup(backup: { algorithm: string; authData: JsonObject }): Promise<string> {
+    return createBackup(this.#sql, backup.algorithm, backup.authData)
+  }
+
+  /** A version of the backup, or the newest. */
+  async backupInfo(asked: { version?: string }): Promise<Outcome<BackupInfo>> {
+    return backupInfo(this.#sql, asked.version)
+  }
+
+  async updateBackup(backup: { version: string; algorithm: string; authData: JsonObject }): Promise<Outcome> {
+    return updateBackup(this.#sql, backup.version, backup)
+  }
+
+  async deleteBackup(asked: { version: string }): Promise<Outcome> {
+    return deleteBackup(this.#sql, asked.version)
+  }
+
+  /** Stores keys in the newest version, where they are better than those that are there. */
+  async putBackupKeys(backup: {
+    version: string
+    sessions: readonly SessionToBackUp[]
+  }): Promise<Outcome<BackupState> | WrongVersion> {
+    return putKeys(this.#sql, backup.version, backup.sessions)
+  }
+
+  /** A page of keys, in order. */
+  async backupKeys(
+    asked: BackupScope & { after?: { roomId: string; sessionId: string }; limit: number },
+  ): Promise<Outcome<{ sessions: SessionToBackUp[] }>> {
+    return readKeys(this.#sql, asked, asked.after, asked.limit)
+  }
+
+  async deleteBackupKeys(scope: BackupScope): Promise<Outcome<BackupState>> {
+    return deleteKeys(this.#sql, scope)
   }
 
   // —— Messages to devices, and news of others' devices ——
