@@ -23,6 +23,7 @@ export default defineConfig({
                 REGISTRATION_SHARED_SECRET: 'shared-secret-of-the-tests',
                 RATE_LIMITS: 'off',
                 PASSWORD_COST: '1',
+                MAX_UPLOAD_MB: '1',
                 ALLOW_PRIVATE_ADDRESSES: 'on',
               },
             },

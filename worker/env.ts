@@ -25,6 +25,8 @@ export interface SettingVariables {
   readonly ALLOW_PRIVATE_ADDRESSES?: string
   /** Name of the header with the client's address, or none. */
   readonly CLIENT_ADDRESS_HEADER?: string
+  /** Megabytes of an upload at most. */
+  readonly MAX_UPLOAD_MB?: string
   readonly PASSWORD_COST?: string
   /** URL of a DNS-over-HTTPS resolver with the JSON API, or off. */
   readonly DNS_OVER_HTTPS?: string

@@ -23,6 +23,8 @@ export interface Settings {
   readonly clientAddressHeader: string | undefined
   /** How dear a password hash is: `p` of scrypt. */
   readonly passwordCost: number
+  /** Bytes of an upload, and of a file that is fetched from another server. */
+  readonly maxUploadSize: number
   /** Development only: outgoing requests may reach loopback and private addresses. */
   readonly allowPrivateAddresses: boolean
 }
@@ -57,6 +59,7 @@ function parseSettings(env: SettingVariables): Settings {
     clientAddressHeader:
       env.CLIENT_ADDRESS_HEADER === 'none' ? undefined : env.CLIENT_ADDRESS_HEADER || 'CF-Connecting-IP',
     passwordCost: wholeNumber('PASSWORD_COST', env.PASSWORD_COST, { least: 1, most: 16, otherwise: 5 }),
+    maxUploadSize: wholeNumber('MAX_UPLOAD_MB', env.MAX_UPLOAD_MB, { least: 1, most: 500, otherwise: 50 }) * 1_000_000,
     allowPrivateAddresses: oneOf('ALLOW_PRIVATE_ADDRESSES', env.ALLOW_PRIVATE_ADDRESSES, ['off', 'on']) === 'on',
   }
 }

@@ -26,6 +26,8 @@ export interface FederationRequest {
   /** Path with query, percent-encoded. */
   readonly path: string
   readonly body?: JsonObject
+  /** Media type of the answer; JSON unless told. */
+  readonly accept?: string
   /** Until the whole answer is there; 60 s unless told. */
   readonly timeoutMs?: number
   /** Bytes of answer; 10 MiB unless told. */
@@ -114,7 +116,7 @@ async function send(
   const timeoutMs = request.timeoutMs ?? defaultTimeoutMs
   const headers = {
     Authorization: auth,
-    Accept: 'application/json',
+    Accept: request.accept ?? 'application/json',
     ...(request.body && { 'Content-Type': 'application/json' }),
   }
   const body = request.body && new TextEncoder().encode(canonicalJsonLoose(request.body))

@@ -30,6 +30,8 @@ const policies = {
   membership: { burst: 100, every: 1_000, failsClosed: false },
   /** New rooms, by creation or upgrade. */
   newRoom: { burst: 20, every: 10_000, failsClosed: false },
+  /** Uploads and new media IDs of one user. */
+  upload: { burst: 60, every: 1_000, failsClosed: false },
   report: { burst: 20, every: 10_000, failsClosed: false },
 } satisfies Record<string, Policy>
 export type RateLimit = keyof typeof policies

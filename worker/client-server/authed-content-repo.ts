@@ -1,0 +1,26 @@
+/** Downloads for those who are signed in. Spec: client-server-api/#content-repository, authed-content-repo.yaml. */
+import { cleanFileName } from '../../r2-media/content-disposition.ts'
+import { mxcUriOf } from '../media/media-path.ts'
+import { download } from '../media/download.ts'
+import { operation } from '../operation.ts'
+
+/** Spec: client-server-api/#get_matrixclientv1mediadownloadservernamemediaid */
+export const getContentAuthed = operation(
+  'GET /_matrix/client/v1/media/download/:serverName/:mediaId',
+  { id: 'getContentAuthed', auth: 'accessToken', guests: true },
+  (call) => download(call, mxcUriOf(call.path)),
+)
+
+/** Spec: client-server-api/#get_matrixclientv1mediadownloadservernamemediaidfilename */
+export const getContentOverrideNameAuthed = operation(
+  'GET /_matrix/client/v1/media/download/:serverName/:mediaId/:fileName',
+  { id: 'getContentOverrideNameAuthed', auth: 'accessToken', guests: true },
+  (call) => download(call, mxcUriOf(call.path), cleanFileName(call.path.fileName)),
+)
+
+/** Spec: client-server-api/#get_matrixclientv1mediaconfig */
+export const getConfigAuthed = operation(
+  'GET /_matrix/client/v1/media/config',
+  { id: 'getConfigAuthed', auth: 'accessToken', guests: true },
+  ({ settings }) => ({ 'm.upload.size': settings.maxUploadSize }),
+)

@@ -1,0 +1,102 @@
+/**
+ * Uploads, and the older paths of downloads, which need no token. Spec: client-server-api/#content-repository,
+ * content-repo.yaml.
+ *
+ * Those older paths are frozen, "to prevent newly-uploaded media from being downloaded": all media of this server is
+ * newer than the freeze, so they never answer with any.
+ */
+import { printMxcUri } from '#protocol/identifiers/mxc-uri.ts'
+
+import { newMediaId } from '../../r2-media/media-key.ts'
+import { addMedia, awaitMedia, completeMedia, countAwaited, findMedia } from '../accounts/media.ts'
+import { receiveUpload } from '../media/receive-upload.ts'
+import { mxcUriOf } from '../media/media-path.ts'
+import { limitUser } from '../middleware/rate-limit.ts'
+import { type Answer, type Call, operation } from '../operation.ts'
+import { refuse, refuseForNow } from '../refusal.ts'
+
+/** "The recommended default expiration is 24 hours." */
+const awaitedForMs = 86_400_000
+/** "The server should limit the number of concurrent pending media uploads a given user can have." */
+const maxAwaited = 50
+
+/** Spec: client-server-api/#post_matrixmediav3upload */
+export const uploadContent = operation(
+  'POST /_matrix/media/v3/upload',
+  { id: 'uploadContent', auth: 'accessToken', r0: true, aliases: ['/_matrix/media/v1/upload'] },
+  async (call) => {
+    const { env, settings, requester } = call
+    limitUser('upload', requester.userId, settings)
+    const uri = { serverName: settings.serverName, mediaId: newMediaId() }
+    const isNew = await receiveUpload(call, (stored) => addMedia(env, uri, stored, requester.userId))
+    if (!isNew) throw new Error('a media ID was given out twice')
+    return { content_uri: printMxcUri(uri) }
+  },
+)
+
+/** Spec: client-server-api/#post_matrixmediav1create */
+export const createContent = operation(
+  'POST /_matrix/media/v1/create',
+  { id: 'createContent', auth: 'accessToken' },
+  async ({ env, settings, requester }) => {
+    limitUser('upload', requester.userId, settings)
+    if ((await countAwaited(env, requester.userId)) >= maxAwaited) refuseForNow(60_000)
+    const uri = { serverName: settings.serverName, mediaId: newMediaId() }
+    const unused_expires_at = Date.now() + awaitedForMs
+    await awaitMedia(env, uri, requester.userId, unused_expires_at)
+    return { content_uri: printMxcUri(uri), unused_expires_at }
+  },
+)
+
+/** Spec: client-server-api/#put_matrixmediav3uploadservernamemediaid */
+export const uploadContentToMXC = operation(
+  'PUT /_matrix/media/v3/upload/:serverName/:mediaId',
+  { id: 'uploadContentToMXC', auth: 'accessToken' },
+  async (call) => {
+    const { env, settings, requester } = call
+    limitUser('upload', requester.userId, settings)
+    const uri = mxcUriOf(call.path)
+    const found = uri.serverName === settings.serverName ? await findMedia(env, uri) : undefined
+    if (!found) return refuse('not_found', 'That ID was not made here, or its time has run out')
+    if (found.kind === 'stored') return refuse('cannot_overwrite_media')
+    if (found.uploader !== requester.userId) return refuse('forbidden', 'Another user made that ID')
+    // Two uploads to one ID may run at once: the first to be done wins.
+    const isFirst = await receiveUpload(call, (stored) => completeMedia(env, uri, stored))
+    return isFirst ? {} : refuse('cannot_overwrite_media')
+  },
+)
+
+/** Spec: client-server-api/#get_matrixmediav3config */
+export const getConfig = operation(
+  'GET /_matrix/media/v3/config',
+  { id: 'getConfig', auth: 'accessToken', guests: true, r0: true },
+  ({ settings }) => ({ 'm.upload.size': settings.maxUploadSize }),
+)
+
+/** Spec: client-server-api/#get_matrixmediav3downloadservernamemediaid */
+export const getContent = operation(
+  'GET /_matrix/media/v3/download/:serverName/:mediaId',
+  { id: 'getContent', auth: 'none', r0: true },
+  (call) => frozen(call),
+)
+
+/** Spec: client-server-api/#get_matrixmediav3downloadservernamemediaidfilename */
+export const getContentOverrideName = operation(
+  'GET /_matrix/media/v3/download/:serverName/:mediaId/:fileName',
+  { id: 'getContentOverrideName', auth: 'none', r0: true },
+  (call) => frozen(call),
+)
+
+/** Spec: client-server-api/#get_matrixmediav3thumbnailservernamemediaid */
+export const getContentThumbnail = operation(
+  'GET /_matrix/media/v3/thumbnail/:serverName/:mediaId',
+  { id: 'getContentThumbnail', auth: 'none', r0: true },
+  (call) => frozen(call),
+)
+
+async function frozen({ env, settings, path }: Call<':serverName/:mediaId', 'none', undefined>): Promise<Answer> {
+  const uri = mxcUriOf(path)
+  const found = uri.serverName === settings.serverName ? await findMedia(env, uri) : undefined
+  if (found?.kind === 'awaited') refuse('not_yet_uploaded')
+  return refuse('not_found', 'Media is for users who are signed in: ask under /_matrix/client/v1/media/')
+}

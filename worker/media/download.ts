@@ -1,0 +1,41 @@
+/** A download by a client: media of this server from R2, media of others from the copy or from there. */
+import type { MxcUri } from '#protocol/identifiers/mxc-uri.ts'
+
+import { contentHeaders } from '../../r2-media/content-headers.ts'
+import { findMedia, forgetMedia } from '../accounts/media.ts'
+import type { Env } from '../env.ts'
+import { refuse } from '../refusal.ts'
+import type { Settings } from '../settings.ts'
+import { keepWhileStreaming } from './keep-copy.ts'
+import { localMedia, waitOf } from './local-media.ts'
+import { askForMedia } from './remote-media.ts'
+import { serveMedia } from './serve-media.ts'
+
+export interface DownloadCall {
+  readonly request: Request
+  readonly env: Env
+  readonly settings: Settings
+  readonly query: URLSearchParams
+  waitUntil(work: Promise<unknown>): void
+}
+
+/** Answers with the media. `fileName` is the name that the client would rather see. */
+export async function download(call: DownloadCall, uri: MxcUri, fileName?: string | null): Promise<Response> {
+  const { request, env, settings, query } = call
+  const waitMs = waitOf(query)
+  if (uri.serverName === settings.serverName) {
+    const media = await localMedia(env, uri, waitMs)
+    return (
+      (await serveMedia(request, env, media, fileName ?? media.fileName)) ?? refuse('not_found', 'The bytes are gone')
+    )
+  }
+  const copy = await findMedia(env, uri)
+  if (copy?.kind === 'stored') {
+    const served = await serveMedia(request, env, copy.media, fileName ?? copy.media.fileName)
+    if (served) return served
+    await forgetMedia(env, uri, copy.media.storageKey)
+  }
+  const remote = await askForMedia(env, uri, waitMs)
+  const headers = contentHeaders(remote.contentType, fileName ?? remote.fileName)
+  return new Response(keepWhileStreaming(call, uri, remote), { headers })
+}
