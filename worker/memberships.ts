@@ -68,10 +68,10 @@ export async function join(joiner: Joiner, { roomId, servers = [], reason, conte
   return { event_id }
 }
 
-/** The servers a client names, then the one that a room ID of versions 1 to 11 names. */
+/** The servers a client names; without any, the one that a room ID of versions 1 to 11 names. */
 export function serversFor(roomId: RoomId, named: readonly ServerName[]): ServerName[] {
   const creators = serverNameOfRoomId(roomId)
-  return [...new Set([...named, ...(creators ? [creators] : [])])]
+  return named.length === 0 && creators ? [creators] : [...named]
 }
 
 /** Conditions checked for one join at most: their number is the room's choice. */

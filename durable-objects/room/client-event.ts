@@ -106,7 +106,9 @@ function replaced(view: View, event: StoredEvent): Record<string, JsonValue> {
   const isOwnMembership = before.type === 'm.room.member' && before.state_key === view.reader
   return {
     replaces_state: before.event_id,
-    ...(isOwnMembership || view.mayRead(before) ? { prev_content: before.pdu.content } : {}),
+    ...(isOwnMembership || view.mayRead(before)
+      ? { prev_content: before.pdu.content, prev_sender: before.sender }
+      : {}),
   }
 }
 

@@ -94,7 +94,8 @@ export function planRoom(wishes: RoomWishes): Outcome<{ plan: RoomPlan }> {
   const byPreset = [
     state('m.room.join_rules', { join_rule: preset.joinRule }),
     state('m.room.history_visibility', { history_visibility: preset.historyVisibility }),
-    state('m.room.guest_access', { guest_access: preset.guestAccess }),
+    // Forbidden is what a room without this event means.
+    ...(preset.guestAccess === 'forbidden' ? [] : [state('m.room.guest_access', { guest_access: preset.guestAccess })]),
   ]
   events.push(...byPreset.filter((event) => !isSet(event.type)))
   // 6. "Events listed in `initial_state`, in the order that they are listed", but those which `name` and `topic` override.

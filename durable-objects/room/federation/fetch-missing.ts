@@ -95,8 +95,9 @@ async function askOne(errand: Errand, { pdu }: Staged, server: ServerName): Prom
     budget.left--
     const chain = await requests.eventAuth(server, pdu.event_id)
     if (chain) storeOutliers(room, chain)
-    if (pdu.auth_events.some((id) => reader.nidOf(id) === undefined)) return false
-    if (missingPrevEvents(room, pdu).length === 0) return true
+    const isComplete = pdu.auth_events.every((id) => reader.nidOf(id) !== undefined)
+    // What the auth chain did not bring may come with the state.
+    if (missingPrevEvents(room, pdu).length === 0) return isComplete
   }
   if (budget.rounds > 0 && (await fillGap(errand, pdu, server))) return true
   return skipHole(errand, pdu, server)

@@ -4,6 +4,8 @@
  * Spec: server-server-api/#put_matrixfederationv2send_joinroomideventid. A large room's answer has some hundred thousand
  * events: only their numbers are held in memory, the events themselves are read in slices while the answer goes out.
  */
+import { membershipOf } from '#protocol/events/fields.ts'
+import { splitStateMapKey, stateMapKey, type StateMapKey } from '#protocol/events/state-map.ts'
 import type { JsonObject } from '#protocol/json/json.ts'
 
 import type { Room } from '../room.ts'
@@ -26,16 +28,31 @@ export function joinState(room: Room, stateBefore: GroupId, omitMembers: boolean
   const { reader, groups } = room
   const whole = [...groups.readAll(stateBefore)]
   const isMember = (key: string) => key.startsWith('13:m.room.member')
-  const state = whole.filter(([key]) => !omitMembers || !isMember(key)).map(([, nid]) => nid)
+  const heroes = omitMembers ? heroesOf(room, whole) : new Set<Nid>()
+  const state = whole.filter(([key, nid]) => !omitMembers || !isMember(key) || heroes.has(nid)).map(([, nid]) => nid)
   const inState = new Set(state)
   const authChain = authChainOf(room, state).filter((nid) => !inState.has(nid))
   const servers = new Set([...reader.joinedServers()])
   return { state, authChain, servers: [...servers] }
 }
 
+/** How many members stand in for the name of a room without one. Spec: client-server-api/#get_matrixclientv3sync `m.heroes`. */
+const heroCount = 5
+
+/** Memberships that name the room: none where it has a name or alias of its own. */
+function heroesOf({ reader }: Room, state: readonly (readonly [StateMapKey, Nid])[]): Set<Nid> {
+  const has = (type: string) => state.some(([key]) => key === stateMapKey(type, ''))
+  if (has('m.room.name') || has('m.room.canonical_alias')) return new Set()
+  const members = state.filter(([key]) => splitStateMapKey(key)[0] === 'm.room.member').map(([, nid]) => nid)
+  const joined = reader.events(members.sort((a, b) => a - b)).filter(({ pdu }) => membershipOf(pdu) === 'join')
+  return new Set(joined.slice(0, heroCount).map(({ nid }) => nid))
+}
+
 /** Auth events of these events, and theirs, to the create event. Iterative; each event is read once. */
 export function authChainOf({ reader }: Room, nids: readonly Nid[]): Nid[] {
-  const chain = new Set<Nid>()
+  // In room version 12 everything builds on the create event, and nothing cites it.
+  const create = reader.rules.roomIdIsCreateHash ? reader.currentEntry('m.room.create', '') : undefined
+  const chain = new Set<Nid>(create ? [create.nid] : [])
   for (let frontier = [...nids]; frontier.length > 0;) {
     const query = 'SELECT auth FROM events WHERE nid IN (SELECT value FROM json_each(?))'
     const rows = reader.sql.exec<{ auth: string }>(query, JSON.stringify(frontier)).toArray()
