@@ -25,6 +25,7 @@ import * as logout from './client-server/logout.ts'
 import * as messagePagination from './client-server/message-pagination.ts'
 import * as passwordManagement from './client-server/password-management.ts'
 import * as profile from './client-server/profile.ts'
+import * as pushrules from './client-server/pushrules.ts'
 import * as readMarkers from './client-server/read-markers.ts'
 import * as receipts from './client-server/receipts.ts'
 import * as redaction from './client-server/redaction.ts'
@@ -105,6 +106,16 @@ export const operations: readonly Operation[] = [
   filter.getFilter,
   // list-joined-rooms.ts
   listJoinedRooms.getJoinedRooms,
+  // pushrules.ts
+  pushrules.getPushRules,
+  pushrules.getPushRulesGlobal,
+  pushrules.getPushRule,
+  pushrules.setPushRule,
+  pushrules.deletePushRule,
+  pushrules.isPushRuleEnabled,
+  pushrules.setPushRuleEnabled,
+  pushrules.getPushRuleActions,
+  pushrules.setPushRuleActions,
   // read-markers.ts
   readMarkers.setReadMarker,
   // receipts.ts

@@ -2,8 +2,8 @@
 import type { RoomId } from '#protocol/identifiers/room-id.ts'
 import { parseRoomId } from '#protocol/identifiers/room-id.ts'
 import type { UserId } from '#protocol/identifiers/user-id.ts'
-import { isObject, type JsonObject, own } from '#protocol/json/json.ts'
-import { succeedInDirect, succeedInPushRules } from '#protocol/succeed-room.ts'
+import { isObject, own } from '#protocol/json/json.ts'
+import { succeedInDirect } from '#protocol/succeed-room.ts'
 
 import type { Env } from './env.ts'
 import { roomOf } from './rooms.ts'
@@ -24,15 +24,8 @@ export async function succeed(env: Env, user: UserId, from: RoomId, to: RoomId):
   for (const [tag, content] of Object.entries(oldTags)) {
     if (isObject(content) && !Object.hasOwn(newTags, tag)) await object.setTag({ roomId: to, tag, content })
   }
-  await change('m.direct', succeedInDirect)
-  await change('m.push_rules', succeedInPushRules)
-
-  async function change(
-    type: string,
-    changed: (content: JsonObject, from: RoomId, to: RoomId) => JsonObject | undefined,
-  ) {
-    const before = await object.getAccountData({ type })
-    const content = before.ok ? changed(before.content, from, to) : undefined
-    if (content) await object.setAccountData({ type, content })
-  }
+  await object.copyRoomRule({ from, to })
+  const before = await object.getAccountData({ type: 'm.direct' })
+  const direct = before.ok ? succeedInDirect(before.content, from, to) : undefined
+  if (direct) await object.setAccountData({ type: 'm.direct', content: direct })
 }

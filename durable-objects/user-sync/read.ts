@@ -7,6 +7,7 @@
 import { fail, type Failure } from '#protocol/errors.ts'
 import type { RoomId } from '#protocol/identifiers/room-id.ts'
 import { isObject, type JsonObject, own } from '#protocol/json/json.ts'
+import type { StoredPushRules } from '#protocol/push-rules/stored-rules.ts'
 import { formatSinceToken, parseSinceToken, type SinceToken } from '#protocol/sync/since-token.ts'
 import type { DeviceKeys, ReadRequest } from '#protocol/sync/wait-request.ts'
 
@@ -17,6 +18,7 @@ import { seeDevice } from './devices.ts'
 import { getFilter } from './filters.ts'
 import { heardOf, type Membership, type RoomVersion } from './marks.ts'
 import { dayOf } from './prune.ts'
+import { getPushRules } from './push-rules.ts'
 import type { Stream } from './stream.ts'
 import { acknowledgeToDevice, type ToDeviceEvent, toDeviceAfter } from './to-device.ts'
 
@@ -47,6 +49,8 @@ export interface Read {
   readonly deviceLists: DeviceLists
   readonly keys: DeviceKeys
   readonly ignoredUsers: readonly string[]
+  /** For the rooms to count by. */
+  readonly pushRules: StoredPushRules
   /** The stored filter that was named. */
   readonly filter: JsonObject | null
 }
@@ -96,6 +100,7 @@ function read(sql: Sql, stream: Stream, scope: Scope): Omit<Read, 'keys' | 'filt
     toDevice: toDevice.events,
     deviceLists: token ? deviceListsAfter(sql, token.read) : { changed: [], left: [] },
     ignoredUsers: rooms.length > 0 ? ignoredUsers(sql) : [],
+    pushRules: rooms.length > 0 ? getPushRules(sql) : {},
   }
 }
 

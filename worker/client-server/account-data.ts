@@ -11,6 +11,7 @@ import type { JsonObject } from '#protocol/json/json.ts'
 import type { Env } from '../env.ts'
 import { operation, type Requester } from '../operation.ts'
 import { refuse, unwrap } from '../refusal.ts'
+import { pushRulesContent } from '../sync/build-answer.ts'
 import { userSyncOf } from '../sync/user-sync.ts'
 import { jsonObject } from './parameters.ts'
 
@@ -62,6 +63,10 @@ async function set(env: Env, requester: Requester, { userId, roomId, type }: Pla
 
 async function get(env: Env, requester: Requester, { userId, roomId, type }: Place) {
   demandSelf(requester, userId)
+  // What is kept of push rules is not what clients know.
+  if (type === 'm.push_rules' && roomId === undefined) {
+    return pushRulesContent(userId, await userSyncOf(env, userId).pushRules())
+  }
   return unwrap(await userSyncOf(env, userId).getAccountData({ roomId, type })).content
 }
 

@@ -108,7 +108,10 @@ function answerWithEverything(answering: Answering, waitUntil: (work: Promise<un
       if (json) await take(room, json)
     })
     const lists = await deviceLists(env, reader.userId, read.deviceLists, gathered.memberChanges)
-    return { ...otherParts(read, filter, lists), ...emptyAnswer(await commit(answering, gathered), read.keys) }
+    return {
+      ...otherParts(reader.userId, read, filter, lists),
+      ...emptyAnswer(await commit(answering, gathered), read.keys),
+    }
   })
   waitUntil(done)
   return response
@@ -123,7 +126,10 @@ async function answerWithNews(answering: Answering) {
     if (json) (rooms[room.section] ??= {})[room.roomId] = json
   })
   const lists = await deviceLists(env, reader.userId, read.deviceLists, gathered.memberChanges)
-  const parts = { ...(Object.keys(rooms).length > 0 ? { rooms } : {}), ...otherParts(read, filter, lists) }
+  const parts = {
+    ...(Object.keys(rooms).length > 0 ? { rooms } : {}),
+    ...otherParts(reader.userId, read, filter, lists),
+  }
   const answer = { ...emptyAnswer(await commit(answering, gathered), read.keys), ...parts }
   return { answer, saysSomething: Object.keys(parts).length > 0, hasFailures: gathered.failed.length > 0 }
 }

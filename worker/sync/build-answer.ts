@@ -6,9 +6,12 @@
  */
 import { parsePropertyPath, pickFields } from '#protocol/filters/event-fields.ts'
 import { passesFilter, type SyncFilter, wantsRoom } from '#protocol/filters/filter.ts'
+import type { UserId } from '#protocol/identifiers/user-id.ts'
 import { isObject, type JsonObject, type JsonValue, own } from '#protocol/json/json.ts'
+import { pushRulesOf, type StoredPushRules } from '#protocol/push-rules/stored-rules.ts'
 import type { DeviceKeys } from '#protocol/sync/wait-request.ts'
 
+import type { AccountDataEvent } from '../../durable-objects/user-sync/account-data.ts'
 import type { DeviceLists } from '../../durable-objects/user-sync/device-lists.ts'
 import type { Read } from '../../durable-objects/user-sync/read.ts'
 import type { GatheredRoom } from './gather-rooms.ts'
@@ -31,13 +34,28 @@ export function emptyAnswer(nextBatch: string, { oneTimeKeyCounts, unusedFallbac
 }
 
 /** What an answer has beside rooms. */
-export function otherParts(read: Read, filter: SyncFilter, { changed, left }: DeviceLists) {
-  const accountData = read.accountData.filter((event) => passesFilter(filter.account_data, event))
+export function otherParts(userId: UserId, read: Read, filter: SyncFilter, { changed, left }: DeviceLists) {
+  const accountData = accountDataOf(userId, read).filter((event) => passesFilter(filter.account_data, event))
   return {
     ...(accountData.length > 0 ? { account_data: { events: accountData } } : {}),
     ...(read.toDevice.length > 0 ? { to_device: { events: read.toDevice } } : {}),
     ...(changed.length + left.length > 0 ? { device_lists: { changed, left } } : {}),
   }
+}
+
+/** Global account data as clients see it: push rules whole, for everybody. Spec: client-server-api/#push-rules-events. */
+function accountDataOf(userId: UserId, { accountData, everything }: Read): readonly AccountDataEvent[] {
+  const stored = accountData.find(({ type }) => type === pushRulesType)
+  if (!stored && !everything) return accountData
+  const content = pushRulesContent(userId, stored?.content ?? {})
+  return [...accountData.filter((event) => event !== stored), { type: pushRulesType, content }]
+}
+
+const pushRulesType = 'm.push_rules'
+
+/** Content of `m.push_rules`. */
+export function pushRulesContent(userId: UserId, stored: StoredPushRules): JsonObject {
+  return { global: { ...pushRulesOf(userId, stored) } }
 }
 
 /** A room as the answer shows it; undefined if there is nothing to say. */

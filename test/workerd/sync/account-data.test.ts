@@ -58,8 +58,12 @@ describe('account data', () => {
   test.each(['m.fully_read', 'm.push_rules'])('of type %s is the server’s to set', async (type) => {
     for (const path of [`/account_data/${type}`, inRoom(`/account_data/${type}`)]) {
       expect(await alice.put(at(alice, path), {})).toMatchObject({ status: 405, body: { errcode: 'M_BAD_JSON' } })
-      expect((await alice.get(at(alice, path))).status).toBe(404)
     }
+    const { body } = await alice.get(at(alice, `/account_data/${type}`))
+    expect(body).toEqual(
+      type === 'm.push_rules' ? { global: expect.anything() } : { errcode: 'M_NOT_FOUND', error: expect.anything() },
+    )
+    expect((await alice.get(at(alice, inRoom(`/account_data/${type}`)))).status).toBe(404)
   })
 
   test('of others is nobody’s business', async () => {

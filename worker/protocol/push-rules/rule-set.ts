@@ -10,7 +10,8 @@ import { isObject, own, type JsonObject, type JsonValue } from '#protocol/json/j
 export const ruleKinds = ['override', 'content', 'room', 'sender', 'underride'] as const
 export type RuleKind = (typeof ruleKinds)[number]
 
-export interface PushRule {
+// A type alias, since an interface has no index signature and so is no JSON.
+export type PushRule = {
   readonly rule_id: string
   readonly default: boolean
   readonly enabled: boolean

@@ -1,0 +1,53 @@
+/**
+ * A user's push rules: account data of a form of its own (protocol/push-rules/stored-rules.ts), from which the Worker makes
+ * what clients see. Spec: client-server-api/#push-rules.
+ */
+import type { RoomId } from '#protocol/identifiers/room-id.ts'
+import type { UserId } from '#protocol/identifiers/user-id.ts'
+import type { JsonObject } from '#protocol/json/json.ts'
+import type { RuleFault } from '#protocol/push-rules/rule-set.ts'
+import {
+  editPushRules,
+  type PushRuleEdit,
+  pushRulesOf,
+  type StoredPushRules,
+  storedPushRules,
+  succeedInPushRules,
+} from '#protocol/push-rules/stored-rules.ts'
+
+import type { Sql } from '../shared/sql.ts'
+import { getAccountData, setAccountData } from './account-data.ts'
+import type { Stream } from './stream.ts'
+
+/** In characters of JSON: the rules go along with every question to a room. */
+const maxSize = 64 * 1024
+const key = { type: 'm.push_rules' }
+
+export type PushRulesEdited = { readonly ok: true } | { readonly ok: false; readonly fault: RuleFault }
+
+/** Nothing but this file writes account data of this type. */
+export function getPushRules(sql: Sql): StoredPushRules {
+  return getAccountData(sql, key) ?? {}
+}
+
+/** Makes a change whose form was checked. */
+export function changePushRules(sql: Sql, stream: Stream, userId: UserId, edit: PushRuleEdit): PushRulesEdited {
+  const edited = editPushRules(pushRulesOf(userId, getPushRules(sql)), edit)
+  if (!edited.ok) return edited
+  const stored = storedPushRules(userId, edited.rules)
+  if (edit.edit !== 'delete' && JSON.stringify(stored).length > maxSize) return { ok: false, fault: 'too_many' }
+  save(sql, stream, stored)
+  return { ok: true }
+}
+
+/** Copies a room's own rule to the room that replaces it. Whether there was one to copy. */
+export function copyRoomRule(sql: Sql, stream: Stream, from: RoomId, to: RoomId): boolean {
+  const stored = succeedInPushRules(getPushRules(sql), from, to)
+  if (stored && JSON.stringify(stored).length <= maxSize) save(sql, stream, stored)
+  return stored !== undefined
+}
+
+function save(sql: Sql, stream: Stream, stored: StoredPushRules): void {
+  const content: JsonObject = JSON.parse(JSON.stringify(stored))
+  setAccountData(sql, stream, key, content)
+}
