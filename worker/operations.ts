@@ -1,8 +1,10 @@
 /** Every operation this server answers, by the spec's API files. Order matters only where a literal path segment meets a parameter. */
 import * as accountData from './client-server/account-data.ts'
 import * as accountDeactivation from './client-server/account-deactivation.ts'
+import * as authedContentRepo from './client-server/authed-content-repo.ts'
 import * as banning from './client-server/banning.ts'
 import * as capabilities from './client-server/capabilities.ts'
+import * as contentRepo from './client-server/content-repo.ts'
 import * as createRoom from './client-server/create-room.ts'
 import * as crossSigning from './client-server/cross-signing.ts'
 import * as deviceManagement from './client-server/device-management.ts'
@@ -23,6 +25,7 @@ import * as logout from './client-server/logout.ts'
 import * as messagePagination from './client-server/message-pagination.ts'
 import * as passwordManagement from './client-server/password-management.ts'
 import * as profile from './client-server/profile.ts'
+import * as pushrules from './client-server/pushrules.ts'
 import * as readMarkers from './client-server/read-markers.ts'
 import * as receipts from './client-server/receipts.ts'
 import * as redaction from './client-server/redaction.ts'
@@ -47,6 +50,7 @@ import * as userDevices from './server-server/user-devices.ts'
 import * as userKeys from './server-server/user-keys.ts'
 import type { Operation } from './operation.ts'
 import * as backfill from './server-server/backfill.ts'
+import * as contentRepository from './server-server/content-repository.ts'
 import * as invites from './server-server/invites.ts'
 import * as joins from './server-server/joins.ts'
 import * as keys from './server-server/keys.ts'
@@ -102,6 +106,16 @@ export const operations: readonly Operation[] = [
   filter.getFilter,
   // list-joined-rooms.ts
   listJoinedRooms.getJoinedRooms,
+  // pushrules.ts
+  pushrules.getPushRules,
+  pushrules.getPushRulesGlobal,
+  pushrules.getPushRule,
+  pushrules.setPushRule,
+  pushrules.deletePushRule,
+  pushrules.isPushRuleEnabled,
+  pushrules.setPushRuleEnabled,
+  pushrules.getPushRuleActions,
+  pushrules.setPushRuleActions,
   // read-markers.ts
   readMarkers.setReadMarker,
   // receipts.ts
@@ -167,6 +181,17 @@ export const operations: readonly Operation[] = [
   reportContent.reportEvent,
   reportContent.reportRoom,
   reportContent.reportUser,
+  // content-repo.ts, authed-content-repo.ts
+  contentRepo.uploadContent,
+  contentRepo.createContent,
+  contentRepo.uploadContentToMXC,
+  contentRepo.getConfig,
+  contentRepo.getContent,
+  contentRepo.getContentOverrideName,
+  contentRepo.getContentThumbnail,
+  authedContentRepo.getContentAuthed,
+  authedContentRepo.getContentOverrideNameAuthed,
+  authedContentRepo.getConfigAuthed,
 
   // —— Federation: keys.ts, version.ts ——
   keys.getServerKey,
@@ -189,6 +214,8 @@ export const operations: readonly Operation[] = [
   // query.ts
   query.queryRoomDirectory,
   query.queryProfile,
+  // content-repository.ts
+  contentRepository.getContent,
   // joins.ts, leaving.ts, knocks.ts, invites.ts
   joins.makeJoin,
   joins.sendJoinV2,
