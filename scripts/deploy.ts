@@ -15,7 +15,7 @@ import {
   type OptionValues,
   parseCommandLine,
 } from './command-line.ts'
-import type { SettingVariables } from '../worker/env.ts'
+import type { SettingVariables } from '../worker/setting-variables.ts'
 import { checkSettings } from './deploy/check-settings.ts'
 
 const table = {

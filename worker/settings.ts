@@ -2,7 +2,7 @@
 import { parseServerName, type ServerName } from '#protocol/identifiers/server-name.ts'
 import { rulesOf, type RoomVersion } from '#protocol/room-versions/rules.ts'
 
-import type { SettingVariables } from './env.ts'
+import type { SettingVariables } from './setting-variables.ts'
 
 export type Registration = 'open' | 'token' | 'closed'
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error'

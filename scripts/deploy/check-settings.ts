@@ -1,5 +1,5 @@
 /** What must be right in wrangler.toml before the Worker goes out, since some of it can never be changed afterwards. Pure. */
-import type { SettingVariables } from '../../worker/env.ts'
+import type { SettingVariables } from '../../worker/setting-variables.ts'
 import { SettingError, settingsOf } from '../../worker/settings.ts'
 
 /** The values that wrangler.toml is delivered with: to be filled in by the owner. */

@@ -5,7 +5,7 @@ import { env } from 'cloudflare:workers'
 import type { JsonObject } from '#protocol/json/json.ts'
 
 import { createApp } from '../../../worker/app.ts'
-import type { SettingVariables } from '../../../worker/env.ts'
+import type { SettingVariables } from '../../../worker/setting-variables.ts'
 import { type Answer, serverUrl } from '../client.ts'
 
 /** Sends a request to a server with these settings. */
