@@ -64,6 +64,13 @@ const table = {
     fallback: 'on',
     check: oneOf('on', 'off'),
   },
+  'max-upload-mb': {
+    env: 'MAX_UPLOAD_MB',
+    value: 'MEGABYTES',
+    help: 'largest file that people may upload',
+    fallback: '50',
+    check: (value) => (/^\d+$/.test(value) && +value >= 1 && +value <= 500 ? undefined : 'must be from 1 to 500'),
+  },
   'default-room-version': {
     env: 'DEFAULT_ROOM_VERSION',
     value: 'VERSION',
@@ -120,6 +127,7 @@ export interface ServeOptions {
   readonly registration: string
   readonly registrationSharedSecret: string | undefined
   readonly rateLimits: string
+  readonly maxUploadMb: string
   readonly defaultRoomVersion: string
   readonly allowPrivateAddresses: string
   readonly clientAddressHeader: string
@@ -167,6 +175,7 @@ export function parseOptions(
       registration: given.registration,
       registrationSharedSecret: given['registration-shared-secret'],
       rateLimits: given['rate-limits'],
+      maxUploadMb: given['max-upload-mb'],
       defaultRoomVersion: given['default-room-version'],
       allowPrivateAddresses: given['allow-private-addresses'],
       clientAddressHeader: given['client-address-header'],

@@ -74,6 +74,7 @@ function bindingsOf(options: RuntimeOptions): Record<string, string> {
     REGISTRATION_SHARED_SECRET: options.registrationSharedSecret,
     RATE_LIMITS: options.rateLimits,
     LOG_LEVEL: options.logLevel,
+    MAX_UPLOAD_MB: options.maxUploadMb,
     DEFAULT_ROOM_VERSION: options.defaultRoomVersion,
     ALLOW_PRIVATE_ADDRESSES: options.allowPrivateAddresses,
     // Without a proxy in front, whatever header names an address was written by the client.
