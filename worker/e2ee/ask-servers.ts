@@ -4,7 +4,7 @@ import type { ServerName } from '#protocol/identifiers/server-name.ts'
 import type { JsonObject } from '#protocol/json/json.ts'
 
 import type { Env } from '../env.ts'
-import { signedFetch } from '../federation-client/signed-fetch.ts'
+import { type FederationAnswer, type FederationRequest, signedFetch } from '../federation-client/signed-fetch.ts'
 
 export interface Asking<T> {
   readonly path: string
@@ -17,6 +17,14 @@ export interface Asking<T> {
 
 /** Servers of one request that are asked at once. */
 const maxServers = 200
+
+/** No server keeps the others from an answer, whatever goes wrong with it. */
+function ask(env: Env, request: FederationRequest): Promise<FederationAnswer> {
+  return signedFetch(env, request).catch((error: unknown) => {
+    console.error('a server could not be asked', request.destination, error)
+    return { ok: false, kind: 'unreachable', message: 'The server could not be reached' }
+  })
+}
 
 /** Answers with `failures`: an error by server. */
 export async function askServers<T>(
@@ -34,7 +42,7 @@ export async function askServers<T>(
   const worker = async () => {
     for (let next = left.shift(); next; next = left.shift()) {
       const [destination, users] = next
-      const answer = await signedFetch(env, { destination, method: 'POST', path, body: body(users), timeoutMs })
+      const answer = await ask(env, { destination, method: 'POST', path, body: body(users), timeoutMs })
       if (answer.ok) take(users, answer.json)
       else failures[destination] = { status: answer.kind === 'http' ? answer.status : 503, message: answer.message }
     }

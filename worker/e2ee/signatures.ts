@@ -19,7 +19,12 @@ import { nodeCrypto } from '../node-crypto.ts'
 import { userSyncOf } from '../sync/user-sync.ts'
 import { queryEverywhere } from './query-keys.ts'
 
-type Failures = Record<string, Record<string, { errcode: string; error: string }>>
+interface WireFailure {
+  readonly errcode: string
+  readonly error: string
+}
+/** By user and key. Both are names that a client chose, `__proto__` among them: so no plain objects. */
+type Failures = Map<string, Map<string, WireFailure>>
 
 /** For others' master keys, in ms. */
 const timeoutMs = 10_000
@@ -30,9 +35,9 @@ interface Checked {
 }
 
 /** Stores the good ones of signed objects by user and key. Answers with an error for each other one. */
-export async function storeSignatures(env: Env, signer: UserId, uploaded: JsonObject): Promise<Failures> {
+export async function storeSignatures(env: Env, signer: UserId, uploaded: JsonObject): Promise<object> {
   const signerKeys = (await keysOf(env, [signer], signer)).get(signer) ?? { devices: [], crossSigning: {} }
-  const checked: Checked = { signatures: [], failures: {} }
+  const checked: Checked = { signatures: [], failures: new Map() }
   const others = new Map(
     Object.entries(uploaded).flatMap(([name, objects]) => {
       const userId = parseUserId(name)
@@ -46,7 +51,7 @@ export async function storeSignatures(env: Env, signer: UserId, uploaded: JsonOb
   if (isObject(mine)) checkOwn(checked, signer, signerKeys, mine)
   if (others.size > 0) await checkOthers(env, checked, signer, signerKeys, others)
   await store(env, signer, signerKeys, checked.signatures)
-  return checked.failures
+  return Object.fromEntries([...checked.failures].map(([userId, ofUser]) => [userId, Object.fromEntries(ofUser)]))
 }
 
 /** Own devices are signed by the self-signing key; the own master key by own devices. */
@@ -142,8 +147,8 @@ function failAll(checked: Checked, userId: string, objects: JsonObject, failure:
 
 function noteFailure({ failures }: Checked, userId: string, name: string, { reason, message }: Failure): void {
   const [, errcode, text] = wireError(reason)
-  const ofUser = (failures[userId] ??= {})
-  ofUser[name] = { errcode, error: message ?? text }
+  const ofUser = failures.get(userId) ?? new Map<string, WireFailure>()
+  failures.set(userId, ofUser.set(name, { errcode, error: message ?? text }))
 }
 
 /** Those on own devices and the own master key are for everybody, others for oneself alone. */

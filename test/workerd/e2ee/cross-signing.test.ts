@@ -174,5 +174,7 @@ describe('signatures', () => {
     const again = await sign(alice, { [alice.userId]: { [nameOf(master)]: rubbish } })
     expect(again.failures).toMatchObject({ [alice.userId]: { [nameOf(master)]: { errcode: 'M_INVALID_SIGNATURE' } } })
     expect((await alice.post('/keys/signatures/upload', { [alice.userId]: 1 })).status).toBe(400)
+    await alice.post('/keys/signatures/upload', '{"__proto__": {"polluted": {}, "__proto__": {}}}')
+    expect({}).not.toHaveProperty('polluted')
   })
 })
