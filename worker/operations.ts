@@ -30,6 +30,7 @@ import * as readMarkers from './client-server/read-markers.ts'
 import * as receipts from './client-server/receipts.ts'
 import * as redaction from './client-server/redaction.ts'
 import * as refresh from './client-server/refresh.ts'
+import * as relations from './client-server/relations.ts'
 import * as registration from './client-server/registration.ts'
 import * as reportContent from './client-server/report-content.ts'
 import * as roomInitialSync from './client-server/room-initial-sync.ts'
@@ -41,6 +42,7 @@ import * as synapseRegister from './client-server/synapse-register.ts'
 import * as synapseRegistrationTokens from './client-server/synapse-registration-tokens.ts'
 import * as sync from './client-server/sync.ts'
 import * as tags from './client-server/tags.ts'
+import * as threadsList from './client-server/threads-list.ts'
 import * as toDevice from './client-server/to-device.ts'
 import * as typing from './client-server/typing.ts'
 import * as versions from './client-server/versions.ts'
@@ -158,6 +160,11 @@ export const operations: readonly Operation[] = [
   eventContext.getEventContext,
   messagePagination.getRoomEvents,
   roomInitialSync.roomInitialSync,
+  // relations.ts, threads-list.ts
+  relations.getRelatingEvents,
+  relations.getRelatingEventsWithRelType,
+  relations.getRelatingEventsWithRelTypeAndEventType,
+  threadsList.getThreadRoots,
   // joining.ts, knocking.ts, inviting.ts, leaving.ts, kicking.ts, banning.ts
   joining.joinRoomById,
   joining.joinRoom,

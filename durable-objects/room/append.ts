@@ -1,6 +1,6 @@
 /**
  * The single place that stores an event, whoever made it, and follows up what it changes: the state after it, the forward
- * extremities, the current state, redactions.
+ * extremities, the current state, relations, redactions.
  *
  * Spec: server-server-api/#pdus, #checks-performed-on-receipt-of-a-pdu, #rejection, #soft-failure; rooms/v3 "Handling
  * redactions". What an event's outcome is was decided before, by the authorisation rules; nothing is judged here. Runs
@@ -14,6 +14,7 @@ import { changeCurrentState } from './current-state.ts'
 import { extremitiesAfter } from './extremities.ts'
 import { mergeState } from './merge-state.ts'
 import { applyRedactions } from './redactions.ts'
+import { noteRelation } from './relations.ts'
 import type { Room } from './room.ts'
 import { type EventOutcome, type GroupId, type Nid, outcomes, type StoredEvent } from './stored-event.ts'
 import type { Transaction } from './transactor.ts'
@@ -66,6 +67,7 @@ export function append(room: Room, arrival: Arrival): Appended {
   const hasHole = counts && source !== 'own' && noteMissing(room, event)
   if (hasHole && pos !== undefined) transactor.noteTimelineGap(pos)
   const changedMembers = isNews ? advance(room, event, wasMissing) : []
+  noteRelation(room, event)
   applyRedactions(room, event, source)
   return { event, changedMembers }
 }

@@ -4,7 +4,8 @@ import { passesFilter, type RoomEventFilter } from '#protocol/filters/filter.ts'
 import type { UserId } from '#protocol/identifiers/user-id.ts'
 import { formatTimelineToken } from '#protocol/sync/timeline-token.ts'
 
-import { type ClientEvent, type EventFormat, stateEvent, timelineEvent } from './client-event.ts'
+import { timelineEventBundled, timelineEvents } from './bundled-events.ts'
+import { type ClientEvent, type EventFormat, stateEvent } from './client-event.ts'
 import { type EventRequest, visibleEvent } from './event-by-id.ts'
 import { type Choice, readPage } from './history-page.ts'
 import { type Direction, pointAfter, pointBefore } from './history-walk.ts'
@@ -20,7 +21,6 @@ export interface ContextRequest extends EventRequest {
   /** Of events before and after together. */
   readonly limit: number
   readonly filter?: RoomEventFilter
-  readonly ignoredUsers?: readonly string[]
 }
 
 export interface EventContext {
@@ -43,14 +43,14 @@ export function eventContext(room: Room, request: ContextRequest, now: number): 
   const before = around(view, event, 'b', Math.floor(limit / 2), request)
   const after = around(view, event, 'f', limit - Math.floor(limit / 2), request)
   const format: EventFormat = { now, deviceId: request.deviceId, withRoomId: true }
-  const shown = (each: StoredEvent) => timelineEvent(view, each, format)
+  const bundle = { ...format, ignoredUsers: request.ignoredUsers ?? [] }
   return {
     ok: true,
     start: formatTimelineToken({ kind: 'history', at: pointBefore(before.at(-1) ?? event) }),
     end: formatTimelineToken({ kind: 'history', at: pointAfter(after.at(-1) ?? event) }),
-    events_before: before.map(shown),
-    event: shown(event),
-    events_after: after.map(shown),
+    events_before: timelineEvents(view, before, bundle),
+    event: timelineEventBundled(view, event, bundle),
+    events_after: timelineEvents(view, after, bundle),
     state: stateAtEnd(view, [...before, event, ...after], request.filter, format),
   }
 }

@@ -3,7 +3,8 @@ import { fail, type Outcome } from '#protocol/errors.ts'
 import type { EventId } from '#protocol/identifiers/event-id.ts'
 import type { UserId } from '#protocol/identifiers/user-id.ts'
 
-import { type ClientEvent, timelineEvent } from './client-event.ts'
+import { timelineEventBundled } from './bundled-events.ts'
+import type { ClientEvent } from './client-event.ts'
 import { viewIfInside } from './room-access.ts'
 import type { Room } from './room.ts'
 import type { StoredEvent } from './stored-event.ts'
@@ -13,6 +14,8 @@ export interface EventRequest {
   readonly reader: UserId
   readonly deviceId?: string
   readonly eventId: EventId
+  /** Left out of what is bundled with the event. */
+  readonly ignoredUsers?: readonly string[]
 }
 
 /** The event, or `unknown_event`: "The event was not found or you do not have permission to read this event." */
@@ -20,7 +23,8 @@ export function eventById(room: Room, request: EventRequest, now: number): Outco
   const view = viewIfInside(room, request.reader)
   const event = view && visibleEvent(view, request.eventId)
   if (!event) return fail('unknown_event')
-  return { ok: true, event: timelineEvent(view, event, { now, deviceId: request.deviceId, withRoomId: true }) }
+  const { deviceId, ignoredUsers = [] } = request
+  return { ok: true, event: timelineEventBundled(view, event, { now, deviceId, withRoomId: true, ignoredUsers }) }
 }
 
 /** The event of that ID, if the reader may see it. */

@@ -7,7 +7,7 @@
 import { passesFilter, type RoomEventFilter } from '#protocol/filters/filter.ts'
 import type { TimelineToken } from '#protocol/sync/timeline-token.ts'
 
-import { tokenAfter, type Walk, walkHistory } from './history-walk.ts'
+import { type ReadRows, tokenAfter, type Walk, walkHistory } from './history-walk.ts'
 import type { StoredEvent } from './stored-event.ts'
 import type { View } from './visibility.ts'
 
@@ -28,11 +28,12 @@ export interface HistoryPage {
   readonly next: TimelineToken | undefined
 }
 
-export function readPage(view: View, walk: Walk, limit: number, choice: Choice): HistoryPage {
+/** `read`: the rows to go through, where they are not all of the room. */
+export function readPage(view: View, walk: Walk, limit: number, choice: Choice, read?: ReadRows): HistoryPage {
   const events: StoredEvent[] = []
   let work = 0
   const chunk = Math.min(Math.max(limit + 1, leastChunk), mostChunk)
-  for (const { event, counts } of walkHistory(view.room.reader, walk, chunk)) {
+  for (const { event, counts } of walkHistory(view.room.reader, walk, chunk, read)) {
     if (counts && isShown(view, event, choice)) {
       const last = events.at(-1)
       if (events.length === limit) return { events, next: last ? tokenAfter(walk, last) : undefined }

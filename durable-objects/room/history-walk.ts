@@ -97,15 +97,25 @@ function before(point: HistoryPoint | undefined): HistoryPoint | undefined {
 const backwards = `SELECT ${eventColumns} FROM events WHERE outcome = 0 AND (depth, nid) <= (?, ?) ORDER BY depth DESC, nid DESC LIMIT ?`
 const forwards = `SELECT ${eventColumns} FROM events WHERE outcome = 0 AND (depth, nid) > (?, ?) ORDER BY depth, nid LIMIT ?`
 
+/** Reads up to so many rows of a walk on from a point: backwards with the event there, forwards behind it. */
+export type ReadRows = (dir: Direction, at: HistoryPoint, chunk: number) => EventRow[]
+
+/** All accepted events of the room. */
+export const allRows =
+  ({ sql }: Reader): ReadRows =>
+  (dir, at, chunk) =>
+    sql.exec<EventRow>(dir === 'b' ? backwards : forwards, at.depth, at.nid, chunk).toArray()
+
 /** The events of a walk. Those on the wrong side of a position are yielded too (`counts: false`): reading them is work. */
 export function* walkHistory(
   reader: Reader,
   walk: Walk,
   chunk: number,
+  read: ReadRows = allRows(reader),
 ): Generator<{ readonly event: StoredEvent; readonly counts: boolean }> {
   let at = walk.start
   for (;;) {
-    const rows = reader.sql.exec<EventRow>(walk.dir === 'b' ? backwards : forwards, at.depth, at.nid, chunk).toArray()
+    const rows = read(walk.dir, at, chunk)
     for (const row of rows) {
       const event = reader.fromRow(row)
       if (walk.stop && isBeyond(walk.dir, event, walk.stop)) return

@@ -9,7 +9,8 @@ import { type RoomEventFilter, wantsRoom } from '#protocol/filters/filter.ts'
 import type { UserId } from '#protocol/identifiers/user-id.ts'
 import { formatTimelineToken, parseTimelineToken, type TimelineToken } from '#protocol/sync/timeline-token.ts'
 
-import { type ClientEvent, type EventFormat, stateEvent, timelineEvent } from './client-event.ts'
+import { timelineEvents } from './bundled-events.ts'
+import { type ClientEvent, type EventFormat, stateEvent } from './client-event.ts'
 import { type HistoryPage, readPage } from './history-page.ts'
 import { beginningOfHistory, type Direction, planWalk } from './history-walk.ts'
 import { sendersIn } from './lazy-members.ts'
@@ -56,7 +57,7 @@ export function messages(room: Room, request: MessagesRequest, now: number): Out
     // "This will be the same as the value given in from."
     start: request.from ?? formatTimelineToken(from),
     ...(next ? { end: formatTimelineToken(next) } : {}),
-    chunk: events.map((event) => timelineEvent(view, event, format)),
+    chunk: timelineEvents(view, events, { ...format, ignoredUsers: request.ignoredUsers ?? [] }),
     ...(request.filter?.lazy_load_members ? { state: membersOf(view, events, format) } : {}),
   }
 }
@@ -71,7 +72,7 @@ function pageOf(view: View, request: MessagesRequest, from: TimelineToken, to: T
 }
 
 /** "From the first or last (per the value of the dir parameter) visible event in the room history for the requesting user." */
-function outermost({ room, standing }: View, dir: Direction): TimelineToken {
+export function outermost({ room, standing }: View, dir: Direction): TimelineToken {
   if (dir === 'f') return beginningOfHistory
   // Whoever left sees nothing that came later, unless everybody may.
   const left = standing.kind === 'departed' && !isWorldReadable(room) ? standing.until.pos : undefined

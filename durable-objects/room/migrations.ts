@@ -121,4 +121,20 @@ export const migrations: readonly string[] = [
   -- Up to which position D1 knows who of other servers is here (federation/remote-member-index.ts).
   CREATE TABLE member_list(id INTEGER PRIMARY KEY CHECK (id = 1), pos INTEGER NOT NULL);
   `,
+  `
+  -- Accepted events that relate to another (relations.ts): those that say so in m.relates_to and are not redacted.
+  CREATE TABLE relations(
+    child INTEGER PRIMARY KEY,       -- nid
+    parent TEXT NOT NULL,            -- event ID; the event may be unknown
+    rel_type TEXT NOT NULL,
+    child_depth INTEGER NOT NULL
+  );
+  CREATE INDEX relations_by_parent ON relations(parent, child_depth, child);
+  CREATE INDEX thread_events ON relations(child_depth, child) WHERE rel_type = 'm.thread';
+  INSERT INTO relations(child, parent, rel_type, child_depth)
+    SELECT nid, json_extract(json, '$.content."m.relates_to".event_id'), json_extract(json, '$.content."m.relates_to".rel_type'), depth
+    FROM events
+    WHERE outcome = 0 AND json_type(json, '$.content."m.relates_to".event_id') = 'text'
+      AND json_type(json, '$.content."m.relates_to".rel_type') = 'text';
+  `,
 ]

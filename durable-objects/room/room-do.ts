@@ -37,6 +37,7 @@ import { type Change, Notifier } from './notify.ts'
 import type { Membership } from './reader.ts'
 import { type ReceiptRequest, setReceipt } from './receipts.ts'
 import { redactEvent, type RedactRequest } from './redact.ts'
+import { type RelatedEvents, relatedEvents, type RelatedRequest } from './related-events.ts'
 import { acceptMembership, type AcceptedMembership, type MembershipToAccept } from './federation/accept-membership.ts'
 import {
   noteRemoteReceipts,
@@ -71,6 +72,7 @@ import type { Slice, SliceRequest } from './slice.ts'
 import { stateAtPlace, stateEvents } from './state.ts'
 import type { GroupId } from './stored-event.ts'
 import { syncSlice } from './sync-slice.ts'
+import { type Threads, threads, type ThreadsRequest } from './thread-list.ts'
 import { setTyping, type TypingRequest } from './typing.ts'
 
 /** Pages of history fetched from other servers for one of ours. */
@@ -385,6 +387,16 @@ export class RoomDO extends DurableObject<Env> {
       if (!(await backfill(this.#room, this.env))) return page
     }
     return messages(this.#room, request, Date.now())
+  }
+
+  /** A page of the events that relate to one. */
+  async relatedEvents(request: RelatedRequest): Promise<Outcome<RelatedEvents>> {
+    return relatedEvents(this.#room, request, Date.now())
+  }
+
+  /** A page of the room's threads. */
+  async threads(request: ThreadsRequest): Promise<Outcome<Threads>> {
+    return threads(this.#room, request, Date.now())
   }
 
   /** The state now, or as it was when the reader left. */

@@ -10,6 +10,7 @@ import type { UserId } from '#protocol/identifiers/user-id.ts'
 import type { JsonObject } from '#protocol/json/json.ts'
 import { formatTimelineToken } from '#protocol/sync/timeline-token.ts'
 
+import { timelineEvents } from './bundled-events.ts'
 import { type EventFormat, stateEvent, timelineEvent } from './client-event.ts'
 import type { Choice } from './history-page.ts'
 import type { MemberChanges } from './member-changes.ts'
@@ -131,7 +132,10 @@ export function timelineJson(
 ): JsonObject {
   const format = eventFormat(asked)
   return {
-    events: timeline.events.map((event) => timelineEvent(asked.view, event, format)),
+    // A client that was told everything aggregates by itself.
+    events: timeline.limited
+      ? timelineEvents(asked.view, timeline.events, { ...format, ignoredUsers: asked.request.ignoredUsers ?? [] })
+      : timeline.events.map((event) => timelineEvent(asked.view, event, format)),
     limited: timeline.limited,
     prev_batch: formatTimelineToken({ kind: 'live', pos: timeline.start }),
   }

@@ -159,10 +159,16 @@ export class Transactor {
     this.#reader.forgetEvent(nid)
   }
 
-  /** Overwrites what an event said by its redacted form. */
+  /** Overwrites what an event said by its redacted form. What it related to went with the rest. */
   redactEvent(event: StoredEvent, by: Nid, redacted: JsonObject): void {
     this.#sql.exec('UPDATE events SET redacted_by = ?, json = ? WHERE nid = ?', by, JSON.stringify(redacted), event.nid)
+    this.#sql.exec('DELETE FROM relations WHERE child = ?', event.nid)
     this.#reader.forgetEvent(event.nid)
+  }
+
+  addRelation({ nid, depth }: StoredEvent, parent: string, relType: string): void {
+    const query = 'INSERT OR REPLACE INTO relations(child, parent, rel_type, child_depth) VALUES (?, ?, ?, ?)'
+    this.#sql.exec(query, nid, parent, relType, depth)
   }
 
   waitForRedacted(eventId: EventId, redaction: Nid): void {

@@ -10,7 +10,7 @@ import type { UserId } from '#protocol/identifiers/user-id.ts'
 import type { Env } from '../env.ts'
 import { operation } from '../operation.ts'
 import { roomOf, unwrapAsMember } from '../rooms.ts'
-import { pointInRoom } from './history-reader.ts'
+import { ignoredBy, pointInRoom } from './history-reader.ts'
 import { oneOf } from './parameters.ts'
 
 /** Spec: client-server-api/#get_matrixclientv3roomsroomideventeventid */
@@ -19,7 +19,9 @@ export const getOneRoomEvent = operation(
   { id: 'getOneRoomEvent', auth: 'accessToken', guests: true, r0: true },
   async ({ env, requester, path: { roomId, eventId } }) => {
     const reader = requester.userId
-    return unwrapAsMember(await roomOf(env, roomId).event({ reader, deviceId: requester.deviceId, eventId })).event
+    const { deviceId } = requester
+    const ignoredUsers = await ignoredBy(env, reader)
+    return unwrapAsMember(await roomOf(env, roomId).event({ reader, deviceId, eventId, ignoredUsers })).event
   },
 )
 
