@@ -7,6 +7,7 @@ import accounts from './0000_accounts.sql'
 import knownRooms from './0003_known_rooms.sql'
 import encryptionKeys from './0004_encryption_keys.sql'
 import media from './0005_media.sql'
+import openIdTokens from './0006_openid_tokens.sql'
 import remoteServerKeys from './0001_remote_server_keys.sql'
 import roomDirectory from './0002_room_directory.sql'
 
@@ -23,4 +24,5 @@ export const migrations: readonly Migration[] = [
   { name: '0003_known_rooms', sql: knownRooms },
   { name: '0004_encryption_keys', sql: encryptionKeys },
   { name: '0005_media', sql: media },
+  { name: '0006_openid_tokens', sql: openIdTokens },
 ]

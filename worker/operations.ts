@@ -27,6 +27,7 @@ import * as passwordManagement from './client-server/password-management.ts'
 import * as profile from './client-server/profile.ts'
 import * as pushrules from './client-server/pushrules.ts'
 import * as readMarkers from './client-server/read-markers.ts'
+import * as openid from './client-server/openid.ts'
 import * as receipts from './client-server/receipts.ts'
 import * as redaction from './client-server/redaction.ts'
 import * as refresh from './client-server/refresh.ts'
@@ -42,9 +43,11 @@ import * as synapseRegister from './client-server/synapse-register.ts'
 import * as synapseRegistrationTokens from './client-server/synapse-registration-tokens.ts'
 import * as sync from './client-server/sync.ts'
 import * as tags from './client-server/tags.ts'
+import * as thirdPartyLookup from './client-server/third-party-lookup.ts'
 import * as threadsList from './client-server/threads-list.ts'
 import * as toDevice from './client-server/to-device.ts'
 import * as typing from './client-server/typing.ts'
+import * as voip from './client-server/voip.ts'
 import * as versions from './client-server/versions.ts'
 import * as wellknown from './client-server/wellknown.ts'
 import * as whoami from './client-server/whoami.ts'
@@ -58,6 +61,7 @@ import * as joins from './server-server/joins.ts'
 import * as keys from './server-server/keys.ts'
 import * as knocks from './server-server/knocks.ts'
 import * as serverLeaving from './server-server/leaving.ts'
+import * as serverOpenid from './server-server/openid.ts'
 import * as query from './server-server/query.ts'
 import * as transactions from './server-server/transactions.ts'
 import * as serverVersion from './server-server/version.ts'
@@ -160,6 +164,10 @@ export const operations: readonly Operation[] = [
   eventContext.getEventContext,
   messagePagination.getRoomEvents,
   roomInitialSync.roomInitialSync,
+  // voip.ts, third-party-lookup.ts, openid.ts
+  voip.getTurnServer,
+  thirdPartyLookup.getProtocols,
+  openid.requestOpenIdToken,
   // relations.ts, threads-list.ts
   relations.getRelatingEvents,
   relations.getRelatingEventsWithRelType,
@@ -218,7 +226,8 @@ export const operations: readonly Operation[] = [
   backfill.getRoomState,
   backfill.getRoomStateIds,
   backfill.getEventAuthorization,
-  // query.ts
+  // query.ts, openid.ts
+  serverOpenid.exchangeOpenIdToken,
   query.queryRoomDirectory,
   query.queryProfile,
   // content-repository.ts

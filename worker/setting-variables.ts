@@ -17,6 +17,10 @@ export interface SettingVariables {
   readonly PASSWORD_COST?: string
   /** URL of a DNS-over-HTTPS resolver with the JSON API, or off. */
   readonly DNS_OVER_HTTPS?: string
+  /** URIs of TURN servers for calls, separated by spaces or commas. */
+  readonly TURN_URIS?: string
+  /** `static-auth-secret` of the TURN servers. */
+  readonly TURN_SHARED_SECRET?: string
   /** Base64 of the 32-byte Ed25519 seed; without it the Worker makes a key and keeps it in D1. */
   readonly SIGNING_KEY?: string
 }

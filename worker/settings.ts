@@ -7,6 +7,12 @@ import type { SettingVariables } from './setting-variables.ts'
 export type Registration = 'open' | 'token' | 'closed'
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error'
 
+export interface TurnSettings {
+  readonly uris: readonly string[]
+  /** Shared with the TURN servers. */
+  readonly secret: string
+}
+
 export interface Settings {
   readonly serverName: ServerName
   /** Base URL of the client API, without a trailing slash. */
@@ -25,6 +31,8 @@ export interface Settings {
   readonly passwordCost: number
   /** Bytes of an upload, and of a file that is fetched from another server. */
   readonly maxUploadSize: number
+  /** TURN servers for calls; undefined: there are none. */
+  readonly turn: TurnSettings | undefined
   /** Development only: outgoing requests may reach loopback and private addresses. */
   readonly allowPrivateAddresses: boolean
 }
@@ -60,8 +68,19 @@ function parseSettings(env: SettingVariables): Settings {
       env.CLIENT_ADDRESS_HEADER === 'none' ? undefined : env.CLIENT_ADDRESS_HEADER || 'CF-Connecting-IP',
     passwordCost: wholeNumber('PASSWORD_COST', env.PASSWORD_COST, { least: 1, most: 16, otherwise: 5 }),
     maxUploadSize: wholeNumber('MAX_UPLOAD_MB', env.MAX_UPLOAD_MB, { least: 1, most: 500, otherwise: 50 }) * 1_000_000,
+    turn: turnServers(env),
     allowPrivateAddresses: oneOf('ALLOW_PRIVATE_ADDRESSES', env.ALLOW_PRIVATE_ADDRESSES, ['off', 'on']) === 'on',
   }
+}
+
+/** Nothing without the secret: nobody could use the servers. It is no variable, so the check before a deployment lacks it. */
+function turnServers(env: SettingVariables): TurnSettings | undefined {
+  const uris = (env.TURN_URIS ?? '').split(/[\s,]+/).filter((uri) => uri !== '')
+  const wrong = uris.find((uri) => !/^turns?:\S+$/.test(uri))
+  if (wrong !== undefined)
+    throw new SettingError(`TURN_URIS must be turn: or turns: URIs, not ${JSON.stringify(wrong)}`)
+  const secret = env.TURN_SHARED_SECRET
+  return uris.length > 0 && secret ? { uris, secret } : undefined
 }
 
 /** The first choice is the default. */

@@ -293,3 +293,14 @@ export const media = sqliteTable(
       .where(sql`${table.storageKey} IS NULL`),
   ],
 )
+
+/** Tokens by which other services learn who a user is. Spec: client-server-api/#openid. */
+export const openIdTokens = sqliteTable(
+  'openid_tokens',
+  {
+    hash: text('hash').primaryKey(),
+    userId: text('user_id').$type<UserId>().notNull(),
+    expiresAt: integer('expires_at').notNull(),
+  },
+  (table) => [index('openid_tokens_by_expiry').on(table.expiresAt)],
+)
