@@ -3,15 +3,18 @@ import type { JsonObject } from '#protocol/json/json.ts'
 import { parseServerName } from '#protocol/identifiers/server-name.ts'
 import { canonicalJsonLoose } from '#protocol/json/canonical-json.ts'
 import { encodeBase64Unpadded } from '#protocol/signing/base64.ts'
+import { signEvent } from '#protocol/signing/event-signatures.ts'
+import { eventIdOf } from '#protocol/signing/reference-hash.ts'
+import { rulesOf } from '#protocol/room-versions/rules.ts'
 import { signingKeyOf } from '#protocol/signing/keys.ts'
 import { env } from 'cloudflare:workers'
-import { beforeAll, describe, expect, test } from 'vitest'
+import { beforeAll, describe, expect, test, vi } from 'vitest'
 
 import { authorization } from '../../../worker/federation-client/signed-fetch.ts'
 import { nodeCrypto } from '../../../worker/node-crypto.ts'
 import { anonymous, registerUser, send, type User } from '../client.ts'
 import { ok, refused } from '../rooms/rooms.ts'
-import { sync } from '../sync/syncing.ts'
+import { createRoom, sync, type SyncBody } from '../sync/syncing.ts'
 import { type Claimed, oneTimeKeys, type Queried, query, withKeys } from './devices.ts'
 
 function nameOf(text: string) {
@@ -35,7 +38,12 @@ beforeAll(async () => {
 
 /** A request of the other server. */
 function ask<Body = JsonObject>(method: 'GET' | 'PUT' | 'POST', path: string, body?: JsonObject) {
-  const request = { destination: here, method, path: `/_matrix/federation/v1${path}`, ...(body ? { body } : {}) }
+  const request = {
+    destination: here,
+    method,
+    path: path.startsWith('/_') ? path : `/_matrix/federation/v1${path}`,
+    ...(body ? { body } : {}),
+  }
   const header = authorization(request, { serverName: other, key, crypto: nodeCrypto })
   return send<Body>(method, request.path, body && canonicalJsonLoose(body), { Authorization: header })
 }
@@ -115,6 +123,45 @@ describe('another server', () => {
     await sendEdus(update(alice.userId), update('@remote:other.test'), update('rubbish'))
     expect(await sync(alice, { since })).not.toHaveProperty('device_lists')
   })
+})
+
+/** @remote:other.test comes into a room over us, or leaves it. */
+async function remoteMembership(room: string, membership: 'join' | 'leave'): Promise<void> {
+  const [roomId, user] = [room, '@remote:other.test'].map(encodeURIComponent)
+  const rules = rulesOf('11')
+  if (!rules) throw new TypeError('no such version')
+  const template = await ok(ask<{ event: JsonObject }>('GET', `/make_${membership}/${roomId}/${user}?ver=11`))
+  const event = signEvent(rules, { ...template.event, origin_server_ts: Date.now() }, other, key, nodeCrypto)
+  const eventId = encodeURIComponent(eventIdOf(rules, event, nodeCrypto))
+  await ok(ask('PUT', `/_matrix/federation/v2/send_${membership}/${roomId}/${eventId}`, event))
+}
+
+test('a user of another server is followed while a room is shared', async () => {
+  const alice = await registerUser('fj_alice')
+  const room = await createRoom(alice, { preset: 'public_chat', room_version: '11' })
+  const remote = '@remote:other.test'
+  let since = (await sync(alice)).next_batch
+  const lists = async (timeout = 0) => {
+    const body: SyncBody & { device_lists?: object } = await sync(alice, { since, timeout })
+    since = body.next_batch
+    return body.device_lists
+  }
+  const update = (type = 'm.device_list_update') =>
+    sendEdus({ edu_type: type, content: { user_id: remote, device_id: 'D', stream_id: 1 } })
+  await remoteMembership(room, 'join')
+  await vi.waitFor(async () => expect(await lists()).toEqual({ changed: [remote], left: [] }))
+  const listed = () =>
+    env.DB.prepare('SELECT room_id FROM remote_members WHERE user_id = ?').bind(remote).all<{ room_id: string }>()
+  await vi.waitFor(async () => expect((await listed()).results).toContainEqual({ room_id: room }))
+  await update()
+  expect(await lists()).toEqual({ changed: [remote], left: [] })
+  await update('m.signing_key_update')
+  expect(await lists()).toEqual({ changed: [remote], left: [] })
+  await remoteMembership(room, 'leave')
+  await vi.waitFor(async () => expect(await lists()).toEqual({ changed: [], left: [remote] }))
+  await update()
+  expect(await lists()).toBeUndefined()
+  await vi.waitFor(async () => expect((await listed()).results).not.toContainEqual({ room_id: room }))
 })
 
 test('a server that cannot be asked is named, and keeps nobody else from an answer', async () => {
