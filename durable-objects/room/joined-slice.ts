@@ -26,6 +26,7 @@ import { heldState, membersChanged } from './state-slice.ts'
 import type { GroupId, StoredEvent } from './stored-event.ts'
 import { summaryFor } from './summary.ts'
 import { timelineSlice } from './timeline-slice.ts'
+import { unreadCounts } from './unread.ts'
 
 /** `member` is the reader's join, `group` the current state. */
 export function joinedSlice(asked: Asked, member: StoredEvent, group: GroupId): Shown {
@@ -63,8 +64,16 @@ export function joinedSlice(asked: Asked, member: StoredEvent, group: GroupId): 
       ...stateJson(asked, state),
       timeline: timelineJson(asked, { ...timeline, limited }),
       ephemeral: { events: ephemeral(asked, isContinuous ? from : null) },
+      ...unread(asked, member),
     },
   }
+}
+
+function unread({ view, request }: Asked, member: StoredEvent): JsonObject {
+  const { pushRules, ignoredUsers = [], filter } = request
+  if (!pushRules) return {}
+  const byThread = filter.timeline?.unread_thread_notifications === true
+  return unreadCounts(view, member, { pushRules, ignoredUsers, byThread })
 }
 
 /** The room stands where the client has heard of it. */

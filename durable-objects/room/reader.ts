@@ -69,6 +69,8 @@ const cachedStateEntries = 4_000
 export class Reader {
   readonly sql: SqlStorage
   readonly serverName: ServerName
+  /** Grows when something stored is no longer what it was: events change by redaction only. */
+  changes = 0
   #known: boolean | undefined
   #header: Header | undefined
   #lastNid: Nid | undefined
@@ -279,6 +281,7 @@ export class Reader {
   }
 
   forgetEvent(nid: Nid): void {
+    this.changes += 1
     this.#events.delete(nid)
   }
 
@@ -298,6 +301,7 @@ export class Reader {
 
   /** Rows are no longer what this reader was told. */
   forget(): void {
+    this.changes += 1
     this.#known = undefined
     this.#header = undefined
     this.#lastNid = undefined

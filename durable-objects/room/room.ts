@@ -18,6 +18,7 @@ import type { GroupId } from './stored-event.ts'
 import type { MemberCounts } from './summary.ts'
 import { Transactor } from './transactor.ts'
 import { Typing } from './typing.ts'
+import { newUnreadMemory, type UnreadMemory } from './unread-memory.ts'
 
 export interface Room {
   readonly serverName: ServerName
@@ -33,6 +34,7 @@ export interface Room {
 export interface ReadMemory {
   readonly typing: Typing
   readonly lazyMembers: LazyMembers
+  readonly unread: UnreadMemory
   counts: MemberCounts | undefined
 }
 
@@ -48,7 +50,7 @@ export function openRoom(storage: DurableObjectStorage, serverName: ServerName, 
     merges.forget()
   }
   const transactor = new Transactor(storage, reader, forget)
-  const memory = { typing: new Typing(), lazyMembers: new LazyMembers(), counts: undefined }
+  const memory = { typing: new Typing(), lazyMembers: new LazyMembers(), unread: newUnreadMemory(), counts: undefined }
   return { serverName, crypto, reader, groups, transactor, merges, memory }
 }
 

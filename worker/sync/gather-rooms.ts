@@ -88,7 +88,7 @@ async function readSlice(
   env: Env,
   reader: Reader,
   { roomId, from }: RoomToServe,
-  { ignoredUsers, isInitial }: Pick<Read, 'ignoredUsers' | 'isInitial'>,
+  { ignoredUsers, pushRules, isInitial }: Pick<Read, 'ignoredUsers' | 'pushRules' | 'isInitial'>,
 ) {
   for (const pause of [...pauses, undefined]) {
     try {
@@ -102,6 +102,7 @@ async function readSlice(
         fullState: reader.fullState,
         useStateAfter: reader.useStateAfter,
         ignoredUsers,
+        pushRules,
       })
     } catch (error) {
       console.error('a slice failed', roomId, error)

@@ -26,6 +26,7 @@ describe('a sync', () => {
     expect(status).toBe(200)
     expect(body).toEqual({
       next_batch: expect.stringMatching(/^s/),
+      account_data: { events: [{ type: 'm.push_rules', content: { global: expect.anything() } }] },
       device_one_time_keys_count: { signed_curve25519: 0 },
       device_unused_fallback_key_types: [],
     })

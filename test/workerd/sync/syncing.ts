@@ -14,6 +14,10 @@ export interface SyncEvent {
 interface Events {
   readonly events: readonly SyncEvent[]
 }
+export interface UnreadCounts {
+  readonly notification_count: number
+  readonly highlight_count: number
+}
 export interface SyncedRoom {
   readonly timeline?: Events & { readonly limited: boolean; readonly prev_batch?: string }
   readonly state?: Events
@@ -23,6 +27,8 @@ export interface SyncedRoom {
   readonly invite_state?: Events
   readonly knock_state?: Events
   readonly summary?: Readonly<Record<string, unknown>>
+  readonly unread_notifications?: UnreadCounts
+  readonly unread_thread_notifications?: Readonly<Record<string, UnreadCounts>>
 }
 export interface SyncBody {
   readonly next_batch: string
