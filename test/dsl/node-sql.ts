@@ -16,7 +16,8 @@ export function nodeStorage(): MigratedStorage {
       const statement = prepared.get(query) ?? db.prepare(query)
       prepared.set(query, statement)
       // The caller promises the row type, as with the real one.
-      const rows: Row[] = Reflect.apply(statement.all, statement, bindings)
+      const all = statement.all.bind(statement)
+      const rows: Row[] = Reflect.apply(all, undefined, bindings)
       return { toArray: () => rows }
     },
   }

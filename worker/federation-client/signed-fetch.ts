@@ -76,8 +76,10 @@ export async function signedStream(env: Env, request: FederationRequest): Promis
   if (!sent.ok || sent.response.ok) return sent
   const body = await readCapped(sent.response, 65_536)
   const error = body.ok ? parse(body.bytes) : undefined
-  const text = (key: string) =>
-    isObject(error) && typeof own(error, key) === 'string' ? String(own(error, key)) : undefined
+  const text = (key: string) => {
+    const value = isObject(error) ? own(error, key) : undefined
+    return typeof value === 'string' ? value : undefined
+  }
   const message = text('error') ?? `HTTP ${sent.response.status}`
   return { ok: false, kind: 'http', status: sent.response.status, errcode: text('errcode'), message }
 }

@@ -56,7 +56,7 @@ export function bestSrv(answer: unknown): { record?: SrvRecord; ttl: number } {
     .filter((entry): entry is JsonObject => isObject(entry) && own(entry, 'type') === srvType)
     .flatMap((entry) => {
       const match = /^(\d{1,5}) (\d{1,5}) (\d{1,5}) ([A-Za-z0-9_-][A-Za-z0-9._-]{0,253}?)\.?$/.exec(
-        String(own(entry, 'data')),
+        textOf(own(entry, 'data')),
       )
       if (!match || Number(match[3]) > 65_535) return []
       return [
@@ -73,4 +73,8 @@ export function bestSrv(answer: unknown): { record?: SrvRecord; ttl: number } {
   const best = records[0]
   if (!best) return { ttl: 300 }
   return { record: { target: best.target, port: best.port }, ttl: Math.min(Math.max(best.ttl || 300, 60), 86_400) }
+}
+
+function textOf(value: unknown): string {
+  return typeof value === 'string' ? value : ''
 }

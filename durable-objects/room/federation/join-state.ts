@@ -32,8 +32,7 @@ export function joinState(room: Room, stateBefore: GroupId, omitMembers: boolean
   const state = whole.filter(([key, nid]) => !omitMembers || !isMember(key) || heroes.has(nid)).map(([, nid]) => nid)
   const inState = new Set(state)
   const authChain = authChainOf(room, state).filter((nid) => !inState.has(nid))
-  const servers = new Set([...reader.joinedServers()])
-  return { state, authChain, servers: [...servers] }
+  return { state, authChain, servers: [...reader.joinedServers()] }
 }
 
 /** How many members stand in for the name of a room without one. Spec: client-server-api/#get_matrixclientv3sync `m.heroes`. */

@@ -389,8 +389,8 @@ describe('migrations', () => {
   test('run once, and refuse a past that was edited', () => {
     const { storage } = newUser()
     expect(() => migrate(storage, migrations)).not.toThrow()
-    expect(() => migrate(storage, ['CREATE TABLE other(x)'])).toThrow('migration 0')
-    expect(() => migrate(storage, [])).toThrow('migration 0')
+    expect(() => migrate(storage, ['CREATE TABLE other(x)'])).toThrow('migration')
+    expect(() => migrate(storage, [])).toThrow('migration')
     migrate(storage, [...migrations, 'CREATE TABLE more(x)'])
     expect(storage.sql.exec('SELECT * FROM more').toArray()).toEqual([])
   })
