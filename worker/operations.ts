@@ -207,6 +207,7 @@ export const operations: readonly Operation[] = [
   authedContentRepo.getContentAuthed,
   authedContentRepo.getContentOverrideNameAuthed,
   authedContentRepo.getConfigAuthed,
+  authedContentRepo.getContentThumbnailAuthed,
 
   // —— Federation: keys.ts, version.ts ——
   keys.getServerKey,
@@ -232,6 +233,7 @@ export const operations: readonly Operation[] = [
   query.queryProfile,
   // content-repository.ts
   contentRepository.getContent,
+  contentRepository.getContentThumbnail,
   // joins.ts, leaving.ts, knocks.ts, invites.ts
   joins.makeJoin,
   joins.sendJoinV2,

@@ -1,7 +1,7 @@
 /** Downloads for those who are signed in. Spec: client-server-api/#content-repository, authed-content-repo.yaml. */
 import { cleanFileName } from '../../r2-media/content-disposition.ts'
 import { mxcUriOf } from '../media/media-path.ts'
-import { download } from '../media/download.ts'
+import { download, downloadThumbnail } from '../media/download.ts'
 import { operation } from '../operation.ts'
 
 /** Spec: client-server-api/#get_matrixclientv1mediadownloadservernamemediaid */
@@ -16,6 +16,13 @@ export const getContentOverrideNameAuthed = operation(
   'GET /_matrix/client/v1/media/download/:serverName/:mediaId/:fileName',
   { id: 'getContentOverrideNameAuthed', auth: 'accessToken', guests: true },
   (call) => download(call, mxcUriOf(call.path), cleanFileName(call.path.fileName)),
+)
+
+/** Spec: client-server-api/#get_matrixclientv1mediathumbnailservernamemediaid */
+export const getContentThumbnailAuthed = operation(
+  'GET /_matrix/client/v1/media/thumbnail/:serverName/:mediaId',
+  { id: 'getContentThumbnailAuthed', auth: 'accessToken', guests: true },
+  (call) => downloadThumbnail(call, mxcUriOf(call.path)),
 )
 
 /** Spec: client-server-api/#get_matrixclientv1mediaconfig */

@@ -3,6 +3,7 @@ import { describingHeaders } from '../../r2-media/content-headers.ts'
 import { frameOf } from '../../r2-media/multipart-mixed.ts'
 import { localMedia, waitOf } from '../media/local-media.ts'
 import { localUriOf } from '../media/media-path.ts'
+import { thumbnailOf, wishOf } from '../media/thumbnail.ts'
 import { operation } from '../operation.ts'
 import { refuse } from '../refusal.ts'
 
@@ -16,6 +17,20 @@ export const getContent = operation(
     const object = (await env.MEDIA.get(media.storageKey)) ?? refuse('not_found', 'The bytes are gone')
     const headers = describingHeaders(media.contentType, media.fileName)
     return multipartAnswer(headers, object.body, media.size, call)
+  },
+)
+
+/** Spec: server-server-api/#get_matrixfederationv1mediathumbnailmediaid */
+export const getContentThumbnail = operation(
+  'GET /_matrix/federation/v1/media/thumbnail/:mediaId',
+  { id: 'getContentThumbnail', auth: 'server' },
+  async (call) => {
+    const { env, settings, path, query } = call
+    const wish = wishOf(query)
+    const media = await localMedia(env, localUriOf(settings.serverName, path.mediaId), waitOf(query))
+    const thumbnail = await thumbnailOf(env, media, wish, 'too_large')
+    const object = (await env.MEDIA.get(thumbnail.storageKey)) ?? refuse('not_found', 'The bytes are gone')
+    return multipartAnswer(describingHeaders(thumbnail.contentType, null), object.body, thumbnail.size, call)
   },
 )
 
