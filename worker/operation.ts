@@ -109,6 +109,6 @@ export function operation<
   ) => Promise<Answer> | Answer,
 ): Operation {
   const space = route.indexOf(' ')
-  // The one place where the precise type of a call is forgotten; route.ts makes the call by the same options.
-  return { method: route.slice(0, space), path: route.slice(space + 1), options, handle } as Operation
+  // Here the precise type of a call is forgotten; route.ts makes the call by the same options.
+  return { method: route.slice(0, space), path: route.slice(space + 1), options, handle }
 }
