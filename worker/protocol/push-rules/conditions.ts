@@ -48,6 +48,8 @@ export function conditionHolds(condition: JsonObject, event: JsonObject, context
 export function eventMatches(event: JsonObject, key: unknown, pattern: unknown): boolean {
   const value = propertyOf(event, key)
   if (typeof value !== 'string' || typeof pattern !== 'string') return false
+  // Nearly all rules compare a type with a word: no pattern has to be compiled for that.
+  if (key !== 'content.body' && !/[*?]/.test(pattern)) return value.toLowerCase() === pattern.toLowerCase()
   const glob = compileGlob(pattern.toLowerCase())
   return key === 'content.body' ? glob.matchesWords(value.toLowerCase()) : glob.matches(value.toLowerCase())
 }
