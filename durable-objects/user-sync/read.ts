@@ -124,7 +124,8 @@ function roomsToServe(
     const from = token ? heardOf(sql, row.room_id, token) : null
     const news = token !== undefined && row.changed_at > token.read && isBehind(from, row, token)
     const gone = row.membership === 'leave' || row.membership === 'ban'
-    const changed = news || (everything && (!gone || includeLeave))
+    // Rooms one was banned from are told without being asked for, as other servers do: nobody leaves by a ban unawares.
+    const changed = news || (everything && (row.membership !== 'leave' || includeLeave))
     // A client to which the room is new needs all of its account data, however old.
     const events = changed && !from ? roomAccountData(sql, row.room_id) : (accountData.get(row.room_id) ?? [])
     if (!changed && (gone || events.length === 0)) return []
