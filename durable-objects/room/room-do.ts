@@ -69,6 +69,7 @@ import { restrictionOf } from './restricted-join.ts'
 import { openRoom, type Room } from './room.ts'
 import { sendEvent, type SendRequest } from './send-event.ts'
 import type { Slice, SliceRequest } from './slice.ts'
+import { type Asking, spaceRoom, type SpaceRoom } from './space-room.ts'
 import { stateAtPlace, stateEvents } from './state.ts'
 import type { GroupId } from './stored-event.ts'
 import { syncSlice } from './sync-slice.ts'
@@ -79,7 +80,12 @@ import { setTyping, type TypingRequest } from './typing.ts'
 const maxBackfills = 3
 
 type StateRequest =
-  | { readonly stateBefore: GroupId; readonly omitMembers: boolean; readonly head: JsonObject }
+  | {
+      readonly stateBefore: GroupId
+      readonly omitMembers: boolean
+      readonly joiner: ServerName
+      readonly head: JsonObject
+    }
   | { readonly origin: ServerName; readonly eventId: EventId }
 
 /** How a room that this server is not in can be reached. */
@@ -313,8 +319,8 @@ export class RoomDO extends DurableObject<Env> {
   override async fetch(request: Request): Promise<Response> {
     const asked = await request.json<StateRequest>()
     if ('stateBefore' in asked) {
-      const { stateBefore, omitMembers, head } = asked
-      const state = joinState(this.#room, stateBefore, omitMembers)
+      const { stateBefore, omitMembers, joiner, head } = asked
+      const state = joinState(this.#room, stateBefore, { omitMembers, joiner })
       const answer = {
         ...head,
         members_omitted: omitMembers,
@@ -426,6 +432,11 @@ export class RoomDO extends DurableObject<Env> {
   /** What the room is called and who may come in, for the server's own use. */
   async facts(): Promise<Outcome<RoomFacts>> {
     return roomFacts(this.#room)
+  }
+
+  /** The room as a summary or a space shows it. */
+  async spaceRoom(asking: Asking): Promise<Outcome<SpaceRoom>> {
+    return spaceRoom(this.#room, asking)
   }
 
   /** Whether a user is joined and has the power for state events of a type. */

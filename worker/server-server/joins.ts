@@ -58,7 +58,7 @@ async function joined(env: Env, { omitMembers, ...sent }: SentJoin): Promise<Res
   const head = { origin: settingsOf(env).serverName, event }
   const answer = await roomOf(env, sent.roomId).fetch('https://room/join-state', {
     method: 'POST',
-    body: JSON.stringify({ stateBefore, omitMembers, head }),
+    body: JSON.stringify({ stateBefore, omitMembers, joiner: sent.origin, head }),
   })
   return new Response(answer.body, { headers: { 'Content-Type': 'application/json' } })
 }

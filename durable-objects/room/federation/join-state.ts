@@ -6,6 +6,7 @@
  */
 import { membershipOf } from '#protocol/events/fields.ts'
 import { splitStateMapKey, stateMapKey, type StateMapKey } from '#protocol/events/state-map.ts'
+import type { ServerName } from '#protocol/identifiers/server-name.ts'
 import type { JsonObject } from '#protocol/json/json.ts'
 
 import type { Room } from '../room.ts'
@@ -24,7 +25,11 @@ export interface JoinState {
  * Numbers of the events to tell. `omitMembers`: memberships are left out of the state, but for those that other state needs
  * as auth events and of the room's heroes ("… the homeserver may omit membership events").
  */
-export function joinState(room: Room, stateBefore: GroupId, omitMembers: boolean): JoinState {
+export function joinState(
+  room: Room,
+  stateBefore: GroupId,
+  { omitMembers, joiner }: { readonly omitMembers: boolean; readonly joiner: ServerName },
+): JoinState {
   const { reader, groups } = room
   const whole = [...groups.readAll(stateBefore)]
   const isMember = (key: string) => key.startsWith('13:m.room.member')
@@ -32,7 +37,16 @@ export function joinState(room: Room, stateBefore: GroupId, omitMembers: boolean
   const state = whole.filter(([key, nid]) => !omitMembers || !isMember(key) || heroes.has(nid)).map(([, nid]) => nid)
   const inState = new Set(state)
   const authChain = authChainOf(room, state).filter((nid) => !inState.has(nid))
-  return { state, authChain, servers: [...reader.joinedServers()] }
+  return { state, authChain, servers: omitMembers ? serversBefore(room, joiner) : [] }
+}
+
+/** Servers with joined members, but for the joiner's where the joiner is its only one. */
+function serversBefore({ reader }: Room, joiner: ServerName): ServerName[] {
+  const query =
+    "SELECT count(*) AS members FROM current_state WHERE type = 'm.room.member' AND membership = 'join' " +
+    "AND substr(state_key, instr(state_key, ':') + 1) = ?"
+  const { members } = reader.sql.exec<{ members: number }>(query, joiner).one()
+  return [...reader.joinedServers()].filter((server) => server !== joiner || members > 1)
 }
 
 /** How many members stand in for the name of a room without one. Spec: client-server-api/#get_matrixclientv3sync `m.heroes`. */
