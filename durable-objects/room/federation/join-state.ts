@@ -30,7 +30,7 @@ export function joinState(
   stateBefore: GroupId,
   { omitMembers, joiner }: { readonly omitMembers: boolean; readonly joiner: ServerName },
 ): JoinState {
-  const { reader, groups } = room
+  const { groups } = room
   const whole = [...groups.readAll(stateBefore)]
   const isMember = (key: string) => key.startsWith('13:m.room.member')
   const heroes = omitMembers ? heroesOf(room, whole) : new Set<Nid>()
