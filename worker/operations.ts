@@ -38,7 +38,9 @@ import * as roomInitialSync from './client-server/room-initial-sync.ts'
 import * as roomSend from './client-server/room-send.ts'
 import * as roomState from './client-server/room-state.ts'
 import * as roomUpgrades from './client-server/room-upgrades.ts'
+import * as roomSummary from './client-server/room-summary.ts'
 import * as rooms from './client-server/rooms.ts'
+import * as spaceHierarchy from './client-server/space-hierarchy.ts'
 import * as synapseRegister from './client-server/synapse-register.ts'
 import * as synapseRegistrationTokens from './client-server/synapse-registration-tokens.ts'
 import * as sync from './client-server/sync.ts'
@@ -63,6 +65,7 @@ import * as knocks from './server-server/knocks.ts'
 import * as serverLeaving from './server-server/leaving.ts'
 import * as serverOpenid from './server-server/openid.ts'
 import * as query from './server-server/query.ts'
+import * as serverSpaceHierarchy from './server-server/space-hierarchy.ts'
 import * as transactions from './server-server/transactions.ts'
 import * as serverVersion from './server-server/version.ts'
 
@@ -168,6 +171,9 @@ export const operations: readonly Operation[] = [
   voip.getTurnServer,
   thirdPartyLookup.getProtocols,
   openid.requestOpenIdToken,
+  // space-hierarchy.ts, room-summary.ts
+  spaceHierarchy.getSpaceHierarchy,
+  roomSummary.getRoomSummary,
   // relations.ts, threads-list.ts
   relations.getRelatingEvents,
   relations.getRelatingEventsWithRelType,
@@ -229,6 +235,8 @@ export const operations: readonly Operation[] = [
   backfill.getEventAuthorization,
   // query.ts, openid.ts
   serverOpenid.exchangeOpenIdToken,
+  // space-hierarchy.ts
+  serverSpaceHierarchy.getSpaceHierarchy,
   query.queryRoomDirectory,
   query.queryProfile,
   // content-repository.ts
