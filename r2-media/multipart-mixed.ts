@@ -19,7 +19,9 @@ export interface MediaPart {
 
 /** The boundary that a Content-Type names, or undefined unless it is multipart/mixed with a proper one. */
 export function boundaryOf(contentType: string | null): string | undefined {
-  const match = /^multipart\/mixed\s*;(?:.*;)?\s*boundary=(?:"([^"]{1,70})"|([^\s;"]{1,70}))/i.exec(contentType ?? '')
+  const match = /^multipart\/mixed\s*;(?:.*;)?\s*boundary=(?:"([^"]{1,70})"|([^\s;"]{1,70})(?=[\s;]|$))/i.exec(
+    contentType ?? '',
+  )
   const boundary = match?.[1] ?? match?.[2]
   return boundary !== undefined && /^[\w'()+,./:=? -]*[\w'()+,./:=?-]$/.test(boundary) ? boundary : undefined
 }

@@ -29,7 +29,7 @@ const sizes: readonly ThumbnailSize[] = [
   { width: 800, height: 600, method: 'scale' },
 ]
 /** What fits into an isolate's memory beside its other work: PNG goes by rows, JPEG is decoded as a whole. */
-const maxPixels = { 'image/png': 40_000_000, 'image/jpeg': 6_000_000 }
+const maxPixels = { 'image/png': 20_000_000, 'image/jpeg': 6_000_000 }
 const maxResultPixels = 2_000_000
 
 /** The size that answers the wish; undefined when only the original is large enough. Crops that are not square are scaled. */

@@ -70,3 +70,15 @@ export function streamOf(size: number, chunk = 65_536): ReadableStream<Uint8Arra
     },
   })
 }
+
+/** A stream of just these chunks. */
+export function chunked(chunks: readonly Uint8Array[]): ReadableStream<Uint8Array> {
+  let next = 0
+  return new ReadableStream({
+    pull(controller) {
+      const chunk = chunks[next++]
+      if (chunk) controller.enqueue(chunk)
+      else controller.close()
+    },
+  })
+}
