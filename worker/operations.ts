@@ -50,6 +50,7 @@ import * as threadsList from './client-server/threads-list.ts'
 import * as toDevice from './client-server/to-device.ts'
 import * as typing from './client-server/typing.ts'
 import * as voip from './client-server/voip.ts'
+import * as users from './client-server/users.ts'
 import * as versions from './client-server/versions.ts'
 import * as wellknown from './client-server/wellknown.ts'
 import * as whoami from './client-server/whoami.ts'
@@ -171,6 +172,8 @@ export const operations: readonly Operation[] = [
   voip.getTurnServer,
   thirdPartyLookup.getProtocols,
   openid.requestOpenIdToken,
+  // users.ts
+  users.searchUserDirectory,
   // space-hierarchy.ts, room-summary.ts
   spaceHierarchy.getSpaceHierarchy,
   roomSummary.getRoomSummary,

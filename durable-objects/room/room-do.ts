@@ -69,6 +69,7 @@ import { restrictionOf } from './restricted-join.ts'
 import { openRoom, type Room } from './room.ts'
 import { sendEvent, type SendRequest } from './send-event.ts'
 import type { Slice, SliceRequest } from './slice.ts'
+import { type FoundMembers, type MemberSearch, searchMembers } from './search-members.ts'
 import { type Asking, spaceRoom, type SpaceRoom } from './space-room.ts'
 import { stateAtPlace, stateEvents } from './state.ts'
 import type { GroupId } from './stored-event.ts'
@@ -432,6 +433,11 @@ export class RoomDO extends DurableObject<Env> {
   /** What the room is called and who may come in, for the server's own use. */
   async facts(): Promise<Outcome<RoomFacts>> {
     return roomFacts(this.#room)
+  }
+
+  /** Members whom somebody finds who looks for people. */
+  async searchMembers(search: MemberSearch): Promise<FoundMembers> {
+    return searchMembers(this.#room, search)
   }
 
   /** The room as a summary or a space shows it. */
