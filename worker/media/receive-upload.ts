@@ -30,7 +30,7 @@ export async function receiveUpload(
   const writer = openMediaWriter(env.MEDIA, storageKey, settings.maxUploadSize)
   let isStored = false
   try {
-    for await (const chunk of request.body ?? []) if (!(await writer.write(chunk))) refuse('too_large', tooLarge)
+    for await (const chunk of bodyOf(request)) if (!(await writer.write(chunk))) refuse('too_large', tooLarge)
     const bytes = await writer.finish()
     isStored = true
     if (announced !== undefined && announced !== bytes.size) refuse('invalid_param', 'Content-Length is not the length')
@@ -49,4 +49,13 @@ function announcedLength(request: Request): number | undefined {
   const header = request.headers.get('Content-Length')
   if (header === null) return undefined
   return /^\d{1,15}$/.test(header) ? Number(header) : refuse('invalid_param', 'Content-Length is malformed')
+}
+
+/** The body as it comes. A client that goes away within it is no fault of ours. */
+async function* bodyOf({ body }: Request): AsyncGenerator<Uint8Array> {
+  try {
+    yield* body ?? []
+  } catch {
+    refuse('invalid_param', 'The body ended early')
+  }
 }

@@ -2,6 +2,8 @@
 import { env } from 'cloudflare:workers'
 import { beforeAll, describe, expect, it } from 'vitest'
 
+import { receiveUpload } from '../../../worker/media/receive-upload.ts'
+import { settingsOf } from '../../../worker/settings.ts'
 import { registerUser, type User } from '../client.ts'
 import { ask, create, download, streamOf, upload } from './media.ts'
 
@@ -70,6 +72,29 @@ describe('uploading', () => {
     const file = await upload(token, streamOf(1_000_000))
     expect((await download(token, file)).bytes.byteLength).toBe(1_000_000)
   })
+})
+
+it('keeps nothing of an upload that breaks off', async () => {
+  const before = await objects()
+  const request = new Request('http://test.local/', {
+    method: 'POST',
+    body: new ReadableStream({
+      start: (controller) => controller.enqueue(new Uint8Array(10)),
+      pull: (controller) => controller.error(new Error('gone')),
+    }),
+  })
+  const call = { request, env, settings: settingsOf(env), query: new URLSearchParams() }
+  const refused = receiveUpload(call, () => Promise.resolve(true))
+  await expect(refused).rejects.toMatchObject({ failure: { reason: 'invalid_param' } })
+  const lying = new Request('http://test.local/', {
+    method: 'POST',
+    body: 'ten bytes?',
+    headers: { 'Content-Length': '99' },
+  })
+  await expect(receiveUpload({ ...call, request: lying }, () => Promise.resolve(true))).rejects.toMatchObject({
+    failure: { reason: 'invalid_param' },
+  })
+  expect(await objects()).toBe(before)
 })
 
 describe('downloading', () => {
