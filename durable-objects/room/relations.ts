@@ -6,8 +6,8 @@
  * reads looks at it first.
  */
 import type { Pdu } from '#protocol/events/pdu.ts'
-import type { EventId } from '#protocol/identifiers/event-id.ts'
-import { isObject, own } from '#protocol/json/json.ts'
+import { type EventId, parseEventId } from '#protocol/identifiers/event-id.ts'
+import { isObject, type JsonObject, own } from '#protocol/json/json.ts'
 
 import type { ReadRows } from './history-walk.ts'
 import type { Room } from './room.ts'
@@ -30,6 +30,14 @@ export function relationOf({ content }: Pick<Pdu, 'content'>): Relation | undefi
 export function noteRelation(room: Room, event: StoredEvent): void {
   const relation = event.outcome === outcomes.accepted ? relationOf(event.pdu) : undefined
   if (relation) room.transactor.addRelation(event, relation.parent, relation.relType)
+}
+
+/** "Servers SHOULD reject client requests which attempt to start a thread off an event with an m.relates_to property." */
+export function isThreadOfRelation({ reader }: Room, content: JsonObject): boolean {
+  const relation = relationOf({ content })
+  const parent = relation?.relType === 'm.thread' ? parseEventId(relation.parent) : undefined
+  const root = parent && reader.eventById(parent)
+  return root !== undefined && relationOf(root.pdu) !== undefined
 }
 
 /** Which children are wanted. */

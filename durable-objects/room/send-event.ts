@@ -12,6 +12,7 @@ import type { ServerIdentity } from '../../worker/server-identity.ts'
 import { authorEvent, transactionOf, unchanged, type Written } from './author-event.ts'
 import { setMembership } from './membership.ts'
 import { parseMembership } from './reader.ts'
+import { isThreadOfRelation } from './relations.ts'
 import type { Room } from './room.ts'
 import { sameJson } from './same-json.ts'
 
@@ -44,6 +45,7 @@ export function sendEvent(room: Room, identity: ServerIdentity, request: SendReq
   if (current?.sender === sender && reader.membership(sender) === 'join' && sameJson(current.pdu.content, content)) {
     return unchanged(current)
   }
+  if (reader.membership(sender) === 'join' && isThreadOfRelation(room, content)) return fail('thread_of_relation')
   return transactor.turn(() => authorEvent(room, identity, { sender, type, stateKey, content, originServerTs, txn }))
 }
 

@@ -61,6 +61,7 @@ const table = {
   unknown_room: [404, 'M_NOT_FOUND', 'Unknown room'],
   unknown_event: [404, 'M_NOT_FOUND', 'Unknown event'],
   not_in_room: [403, 'M_FORBIDDEN', 'You are not in that room'],
+  thread_of_relation: [400, 'M_UNKNOWN', 'An event that relates to another cannot be the root of a thread'],
   event_not_allowed: [403, 'M_FORBIDDEN', 'The rules of the room do not allow that event'],
   invite_blocked: [403, 'M_INVITE_BLOCKED', 'That user does not take invites'],
   server_not_trusted: [403, 'M_SERVER_NOT_TRUSTED', 'This server asks no identity server'],

@@ -104,7 +104,8 @@ test('events that relate to others are no roots, and unknown ones neither', asyn
   const roomId = await publicRoom()
   const root = await say(alice, roomId, 'root')
   const reference = await relate(alice, roomId, root, 'm.reference')
-  await relate(alice, roomId, reference, 'm.thread')
+  const relation = { 'm.relates_to': { rel_type: 'm.thread', event_id: reference } }
+  expect(await alice.put(at(roomId, '/send/m.room.message/t'), relation)).toMatchObject(refused(400, 'M_UNKNOWN'))
   await relate(alice, roomId, '$unknown', 'm.thread')
   expect(ids(await threads(alice, roomId))).toEqual([])
 })
