@@ -26,9 +26,13 @@ describe('a profile', () => {
     expect((await anonymous.get(`/_matrix/client/r0${profile(alice, 'displayname')}`)).status).toBe(200)
   })
 
-  test.each(['@nobody:test.local', '@someone:elsewhere.example'])('of %s is not there', async (userId) => {
-    expect(await anonymous.get(`/profile/${userId}`)).toMatchObject(notFound)
-    expect(await anonymous.get(`/profile/${userId}/displayname`)).toMatchObject(notFound)
+  test('of nobody is not there', async () => {
+    expect(await anonymous.get('/profile/@nobody:test.local')).toMatchObject(notFound)
+    expect(await anonymous.get('/profile/@nobody:test.local/displayname')).toMatchObject(notFound)
+  })
+
+  test('of a user whose server is away cannot be had', async () => {
+    expect(await anonymous.get('/profile/@someone:127.0.0.1:1')).toMatchObject({ status: 502 })
   })
 
   test('of what is no user is a bad parameter', async () => {

@@ -36,7 +36,6 @@ describe.each(roomVersions)('a room of version %s', (version) => {
         'm.room.canonical_alias|',
         'm.room.join_rules|',
         'm.room.history_visibility|',
-        'm.room.guest_access|',
         'org.example.x|',
         'm.room.name|',
         'm.room.topic|',
