@@ -36,6 +36,7 @@ describe.each(roomVersions)('a room of version %s', (version) => {
         'm.room.canonical_alias|',
         'm.room.join_rules|',
         'm.room.history_visibility|',
+        'm.room.guest_access|',
         'org.example.x|',
         'm.room.name|',
         'm.room.topic|',
