@@ -88,10 +88,10 @@ function addUnread(
   for (const row of rows.reverse()) {
     const event = room.reader.fromRow(row)
     if (event.sender === user) {
-      const thread = event.type === 'm.room.member' ? undefined : threadOf(view, event)
       // "When the user updates their read receipt (either by using the API or by sending an event)". Profiles change in
       // all rooms at once, whether they were read or not.
-      if (thread !== undefined) remove(unread, thread)
+      if (event.type !== 'm.room.member') remove(unread, threadOf(view, event))
+      else if (membershipOf(event.pdu) === 'join' && !joinBefore(view, event)) unread.length = 0
       continue
     }
     // "Homeservers process push rules for each of the local users in the room."
@@ -123,16 +123,22 @@ function readUpTo({ reader }: Room, user: UserId, threads: Iterable<string>): Re
 const maxChanges = 100
 
 /** The position of the join by which the reader came in: what was before is not theirs to have read. */
-function beginningOfStay({ room, reader }: View, member: StoredEvent): number {
-  const key = stateMapKey('m.room.member', reader)
+function beginningOfStay(view: View, member: StoredEvent): number {
   let join = member
-  for (let changes = 0; changes < maxChanges && join.stateBefore !== undefined; changes++) {
-    const nid = room.groups.read(join.stateBefore, key)
-    const before = nid === undefined ? undefined : room.reader.eventOf(nid)
-    if (!before || membershipOf(before.pdu) !== 'join') break
+  for (let changes = 0; changes < maxChanges; changes++) {
+    const before = joinBefore(view, join)
+    if (!before) break
     join = before
   }
   return join.pos ?? 0
+}
+
+/** The reader's member event in the state before an event, if that was a join. */
+function joinBefore({ room, reader }: View, { stateBefore }: StoredEvent): StoredEvent | undefined {
+  const nid =
+    stateBefore === undefined ? undefined : room.groups.read(stateBefore, stateMapKey('m.room.member', reader))
+  const member = nid === undefined ? undefined : room.reader.eventOf(nid)
+  return member && membershipOf(member.pdu) === 'join' ? member : undefined
 }
 
 /** Judges events by the rules, in the room as it was right before each of them. */
