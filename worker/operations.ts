@@ -74,6 +74,7 @@ export const operations: readonly Operation[] = [
   // versions.ts, wellknown.ts, capabilities.ts
   versions.getVersions,
   wellknown.getWellknown,
+  wellknown.getServerWellknown,
   capabilities.getCapabilities,
   // registration.ts
   registration.register,

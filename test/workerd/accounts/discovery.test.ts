@@ -8,7 +8,7 @@ test('the versions of the specification', async () => {
   const { status, body } = await anonymous.get<{ versions: string[] }>('/_matrix/client/versions')
   expect(status).toBe(200)
   expect(body.versions).toEqual(expect.arrayContaining(['r0.6.1', 'v1.1', 'v1.12']))
-  expect(body.versions).toHaveLength(20)
+  expect(body.versions).toHaveLength(13)
 })
 
 test('where the server is', async () => {
@@ -19,6 +19,15 @@ test('where the server is', async () => {
   expect((await ask(elsewhere, 'GET', '/.well-known/matrix/client')).body).toEqual({
     'm.homeserver': { base_url: 'https://matrix.example.org' },
   })
+})
+
+test('where other servers find it', async () => {
+  // A Worker answers on 443 and never on 8448.
+  const elsewhere = { PUBLIC_URL: 'https://matrix.example.org/' }
+  expect((await ask(elsewhere, 'GET', '/.well-known/matrix/server')).body).toEqual({
+    'm.server': 'matrix.example.org:443',
+  })
+  expect(await anonymous.get('/.well-known/matrix/server')).toMatchObject({ status: 404 })
 })
 
 test('what it lets its users do', async () => {
