@@ -15,6 +15,7 @@ import { jsonObject } from './parameters.ts'
 /** The name under which clients of before v1.16 ask for fields other than the first two. */
 const unstable = ['/_matrix/client/unstable/uk.tcpip.msc4133/profile/:userId/:keyName'] as const
 const maxDisplayName = 256
+const maxAvatarUrl = 1000
 
 /** Spec: client-server-api/#get_matrixclientv3profileuserid */
 export const getUserProfile = operation(
@@ -96,7 +97,11 @@ function checkField(name: string, body: JsonObject): JsonValue {
       return value.length <= maxDisplayName ? value : refuse('invalid_param', 'displayname is too long')
     case 'avatar_url':
       if (typeof value !== 'string') return refuse('bad_json', 'avatar_url: Expected a string')
-      return value === '' || parseMxcUri(value) ? value : refuse('invalid_param', 'avatar_url is not an MXC URI')
+      // Old bots set web addresses; what claims to be an MXC URI has to be one.
+      if (value.length > maxAvatarUrl) return refuse('invalid_param', 'avatar_url is too long')
+      return !value.startsWith('mxc:') || parseMxcUri(value)
+        ? value
+        : refuse('invalid_param', 'avatar_url is not an MXC URI')
     case 'm.tz':
       return typeof value === 'string' ? value : refuse('bad_json', 'm.tz: Expected a string')
     default:
