@@ -83,11 +83,14 @@ describe('rooms', () => {
     const before = user.read().nextBatch
     user.tell(a, 6, 'ban')
     expect(shown(user.read(before))).toEqual({ '!a:x': 5 })
+    // A ban is told without being asked for.
+    expect(shown(user.read())).toEqual({ '!a:x': null })
+    user.tell(a, 7, 'leave')
     expect(shown(user.read())).toEqual({})
     expect(shown(user.read(undefined, { includeLeave: true }))).toEqual({ '!a:x': null })
     const after = user.read(before).nextBatch
     expect(shown(user.read(after, { includeLeave: true }))).toEqual({})
-    expect(shown(user.read(after, { includeLeave: true, fullState: true }))).toEqual({ '!a:x': 6 })
+    expect(shown(user.read(after, { includeLeave: true, fullState: true }))).toEqual({ '!a:x': 7 })
     expect(shown(user.read(before, { fullState: true }))).toEqual({ '!a:x': 5 })
     expect(shown(user.read(after, { fullState: true }))).toEqual({})
   })
