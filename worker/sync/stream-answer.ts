@@ -8,8 +8,11 @@
 import type { GatheredRoom, Section } from './gather-rooms.ts'
 
 type Place = Pick<GatheredRoom, 'roomId' | 'section'>
-/** Takes the JSON of a room, as soon as the client has taken what came before. */
+/** Takes the JSON of a room; waits while the client has much to read already. */
 export type Take = (place: Place, json: object) => Promise<void>
+
+/** Characters that are collected before they are written: each write has its price. */
+const chunk = 64 * 1024
 
 /** Streams an answer. `produce` hands over rooms and returns the rest of the answer, an object that is not empty. */
 export function streamAnswer(produce: (take: Take) => Promise<object>): {
@@ -17,32 +20,38 @@ export function streamAnswer(produce: (take: Take) => Promise<object>): {
   /** Settles when all was written. Never rejects. */
   readonly done: Promise<void>
 } {
-  const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>()
+  const { readable, writable } = new IdentityTransformStream()
   const writer = writable.getWriter()
-  const encoder = new TextEncoder()
-  const write = (text: string) => writer.write(encoder.encode(text))
-
-  // Rooms of other sections than `join` are few and small; they wait until their section can be opened.
-  const others = new Map<Section, string[]>()
-  let isFirst = true
-  const take: Take = async ({ roomId, section }, json) => {
-    const text = `${JSON.stringify(roomId)}:${JSON.stringify(json)}`
-    if (section === 'join') {
-      const before = isFirst ? '' : ','
-      isFirst = false
-      await write(before + text)
-    } else others.set(section, [...(others.get(section) ?? []), text])
-  }
-  const run = async () => {
-    await write('{"rooms":{"join":{')
-    const rest = await produce(take)
-    const sections = [...others].map(([section, rooms]) => `,${JSON.stringify(section)}:{${rooms.join(',')}}`)
-    await write(`}${sections.join('')}},${JSON.stringify(rest).slice(1)}`)
-    await writer.close()
-  }
-  const done = run().catch(async (error: unknown) => {
-    console.error('an answer broke off', error)
-    await writer.abort(error).catch(() => undefined)
-  })
+  const done = writeAnswer(produce, (text) => writer.write(new TextEncoder().encode(text)))
+    .then(() => writer.close())
+    .catch(async (error: unknown) => {
+      console.error('an answer broke off', error)
+      await writer.abort(error).catch(() => undefined)
+    })
   return { response: new Response(readable, { headers: { 'Content-Type': 'application/json' } }), done }
+}
+
+async function writeAnswer(
+  produce: (take: Take) => Promise<object>,
+  write: (text: string) => Promise<void>,
+): Promise<void> {
+  // Rooms of other sections than `join` are few and small; they wait until theirs can be opened.
+  const others = new Map<Section, string[]>()
+  let collected = '{"rooms":{"join":{'
+  let separator = ''
+  const rest = await produce(async ({ roomId, section }, json) => {
+    const text = `${JSON.stringify(roomId)}:${JSON.stringify(json)}`
+    if (section !== 'join') {
+      others.set(section, [...(others.get(section) ?? []), text])
+      return
+    }
+    collected += separator + text
+    separator = ','
+    if (collected.length < chunk) return
+    const full = collected
+    collected = ''
+    await write(full)
+  })
+  const sections = [...others].map(([section, rooms]) => `,${JSON.stringify(section)}:{${rooms.join(',')}}`)
+  await write(`${collected}}${sections.join('')}},${JSON.stringify(rest).slice(1)}`)
 }
