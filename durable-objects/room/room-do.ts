@@ -1,6 +1,8 @@
 /**
  * One room: its DAG, its order, its state. `idFromName(room_id)`.
  *
+ * Longer than other files, since it is a room's whole contract in one place, a few lines a method.
+ *
  * This class is the RPC surface and nothing else: each method hands over to the file that holds the idea. Expected
  * failures are data. What has to be read, decided and written together happens in one synchronous turn, and so does the
  * first step of telling who has to hear of it.

@@ -1,6 +1,8 @@
 /**
  * One local user's stream: what their clients have to hear, and which of their clients wait for it. `idFromName(user_id)`.
  *
+ * Longer than other files, since it is a user's whole contract in one place, a few lines a method.
+ *
  * This class is the RPC surface; each method reads, decides and writes in one synchronous turn, through the file that
  * holds the idea. A user's rooms call `roomChanged`; the Worker that answers `/sync` calls `fetch` and `commit`.
  */

@@ -5,7 +5,7 @@ import { parseOptions, type ServeOptions } from '../../scripts/serve/options.ts'
 import { compatibility, objects } from '../../scripts/serve/runtime.ts'
 
 function optionsOf(args: string[], env: Record<string, string> = {}): ServeOptions {
-  const parsed = parseOptions(args, env, '/home/me/hearth')
+  const parsed = parseOptions(args, env, '/srv/hearth')
   if (!parsed.ok || 'help' in parsed) throw new Error(JSON.stringify(parsed))
   return parsed.options
 }
@@ -18,7 +18,7 @@ describe('what npm start takes', () => {
       port: 8008,
       federation: undefined,
       ca: undefined,
-      data: '/home/me/hearth/data',
+      data: '/srv/hearth/data',
       publicUrl: 'http://127.0.0.1:8008',
       registration: 'open',
       registrationSharedSecret: undefined,
@@ -46,9 +46,9 @@ describe('what npm start takes', () => {
   test('paths start from the folder where the command was given', () => {
     const tls = ['--federation-port', '8448', '--tls-cert', 'a.pem', '--tls-key', '/etc/b.pem']
     expect(optionsOf(['--data', '../elsewhere', '--ca', 'ca.pem', ...tls])).toMatchObject({
-      data: '/home/me/elsewhere',
-      ca: '/home/me/hearth/ca.pem',
-      federation: { port: 8448, cert: '/home/me/hearth/a.pem', key: '/etc/b.pem' },
+      data: '/srv/elsewhere',
+      ca: '/srv/hearth/ca.pem',
+      federation: { port: 8448, cert: '/srv/hearth/a.pem', key: '/etc/b.pem' },
     })
   })
 
