@@ -8,6 +8,7 @@ export default defineConfig({
       {
         test: {
           name: 'node',
+          setupFiles: ['test/dsl/seed.ts'],
           include: ['test/protocol/**/*.test.ts', 'test/spec/**/*.test.ts', 'test/scripts/**/*.test.ts'],
         },
       },

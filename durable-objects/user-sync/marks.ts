@@ -24,7 +24,10 @@ import { advance, type Stream } from './stream.ts'
 
 export type Membership = 'join' | 'invite' | 'knock' | 'leave' | 'ban'
 
-/** A version of a room. `pos` grows with every event and receipt; `typing` names a list of typing users, 0 the empty one. */
+/**
+ * A version of a room. `pos` grows with every event and receipt; `typing` names a list of typing users: later ones have
+ * higher numbers, and 0 is the empty list of a room that has just woken.
+ */
 export interface RoomVersion {
   readonly pos: number
   readonly typing: number
@@ -103,7 +106,7 @@ export function applyRoomChange(sql: Sql, stream: Stream, change: RoomChange): b
   const isNewest = change.pos >= row.membership_pos
   const moved = isNewest && change.membership !== row.membership
   const pos = Math.max(row.pos, change.pos)
-  const typing = change.pos >= row.pos ? change.typing : row.typing
+  const typing = typingAfter(row, change)
   const membershipPos = isNewest ? change.pos : row.membership_pos
   if (!moved && pos === row.pos && typing === row.typing) {
     // Nothing to tell, but a later call with an older membership must lose.
@@ -126,6 +129,15 @@ export function applyRoomChange(sql: Sql, stream: Stream, change: RoomChange): b
   )
   insertMark(sql, change.roomId, at, { pos, typing })
   return true
+}
+
+/**
+ * The typing list that stands after a room told `change`. A room's lists have growing numbers, so of two at one position
+ * the higher is newer; a room that lost its list with its memory says 0, but tells that at a later position only.
+ */
+function typingAfter(row: RoomVersion, change: RoomVersion): number {
+  if (change.pos !== row.pos) return change.pos > row.pos ? change.typing : row.typing
+  return Math.max(row.typing, change.typing)
 }
 
 function insertMark(sql: Sql, roomId: RoomId, at: number, known: RoomVersion, served?: RoomVersion): void {

@@ -111,8 +111,19 @@ describe('rooms', () => {
     expect(user.tell(a, 5, 'join', 4)).toBe(true)
     expect(user.tell(a, 5, 'join', 4)).toBe(false)
     expect(user.tell(a, 4, 'leave', 3)).toBe(false)
-    expect(user.tell(a, 5, 'join', 0)).toBe(true)
-    expect(user.read().rooms).toMatchObject([{ membership: 'join', known: { pos: 5, typing: 0 } }])
+    expect(user.read().rooms).toMatchObject([{ membership: 'join', known: { pos: 5, typing: 4 } }])
+  })
+
+  test('keep the newest list of who is typing, in whatever order they are told', () => {
+    const user = newUser()
+    user.tell(a, 5, 'join', 4)
+    expect(user.tell(a, 5, 'join', 0)).toBe(false)
+    expect(user.tell(a, 5, 'join', 3)).toBe(false)
+    expect(user.tell(a, 5, 'join', 6)).toBe(true)
+    expect(user.read().rooms).toMatchObject([{ known: { pos: 5, typing: 6 } }])
+    // The room slept, and has no list any more.
+    expect(user.tell(a, 6, 'join', 0)).toBe(true)
+    expect(user.read().rooms).toMatchObject([{ known: { pos: 6, typing: 0 } }])
   })
 
   test('whose membership changed are news even where their position was known already', () => {

@@ -2,6 +2,7 @@
  * Random histories of two servers: at every event the room must have the state that plain maps and the core's resolution
  * come to, however the DAG forks and meets.
  */
+import '../../dsl/seed.ts'
 import { checkAuthRules } from '#protocol/event-auth/check-auth-rules.ts'
 import type { Pdu } from '#protocol/events/pdu.ts'
 import { type StateMap, stateMapKey } from '#protocol/events/state-map.ts'

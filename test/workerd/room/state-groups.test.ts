@@ -1,4 +1,5 @@
 /** State groups against what they stand for, plain maps: random histories with forks and merges. */
+import '../../dsl/seed.ts'
 import { stateMapKey, type StateMapKey } from '#protocol/events/state-map.ts'
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
