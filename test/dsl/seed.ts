@@ -5,4 +5,7 @@
 import * as fc from 'fast-check'
 
 const named = globalThis.process?.env['HEARTH_SEED']
-fc.configureGlobal({ ...fc.readConfigureGlobal(), seed: named === undefined ? 20_261_121 : Number(named) })
+
+export const seed = named === undefined ? 20_261_121 : Number(named)
+
+fc.configureGlobal({ ...fc.readConfigureGlobal(), seed })

@@ -1,5 +1,4 @@
 /** State groups against what they stand for, plain maps: random histories with forks and merges. */
-import '../../dsl/seed.ts'
 import { stateMapKey, type StateMapKey } from '#protocol/events/state-map.ts'
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
@@ -8,6 +7,7 @@ import { StateGroups } from '../../../durable-objects/room/state-groups.ts'
 import type { GroupId, Nid } from '../../../durable-objects/room/stored-event.ts'
 import { freshRoomId, roomObject } from './rooms.ts'
 import { runInDurableObject } from 'cloudflare:test'
+import { seed } from '../../dsl/seed.ts'
 
 type Naive = ReadonlyMap<StateMapKey, Nid>
 
@@ -68,7 +68,7 @@ test('hold what plain maps hold, through forks and merges, in memory and read an
           }
         }
       }),
-      { numRuns: 60 },
+      { numRuns: 60, seed },
     )
   }))
 
