@@ -7,6 +7,7 @@ import * as capabilities from './client-server/capabilities.ts'
 import * as contentRepo from './client-server/content-repo.ts'
 import * as createRoom from './client-server/create-room.ts'
 import * as crossSigning from './client-server/cross-signing.ts'
+import * as dehydratedDevice from './client-server/dehydrated-device.ts'
 import * as deviceManagement from './client-server/device-management.ts'
 import * as directory from './client-server/directory.ts'
 import * as eventContext from './client-server/event-context.ts'
@@ -96,6 +97,12 @@ export const operations: readonly Operation[] = [
   deviceManagement.updateDevice,
   deviceManagement.deleteDevice,
   deviceManagement.deleteDevices,
+  // dehydrated-device.ts (MSC3814)
+  dehydratedDevice.putDehydratedDevice,
+  dehydratedDevice.getDehydratedDevice,
+  dehydratedDevice.deleteDehydratedDevice,
+  dehydratedDevice.getDehydratedDeviceEvents,
+  dehydratedDevice.getDehydratedDeviceEventsByGet,
   // profile.ts
   profile.getUserProfile,
   profile.getProfileField,

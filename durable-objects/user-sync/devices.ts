@@ -7,6 +7,7 @@
 import type { DeviceKeys } from '#protocol/sync/wait-request.ts'
 
 import type { Sql } from '../shared/sql.ts'
+import { forgetDehydratedDevice } from './dehydrated-device.ts'
 import { dropKeys } from './one-time-keys.ts'
 
 type DeviceRow = {
@@ -42,6 +43,7 @@ export function seeDevice(sql: Sql, deviceId: string, today: number): DeviceKeys
 /** Refuses the device from now on and drops what waited for it, and its keys. */
 export function endDevice(sql: Sql, deviceId: string, today: number): void {
   dropKeys(sql, deviceId)
+  forgetDehydratedDevice(sql, deviceId)
   sql.exec('DELETE FROM to_device WHERE device_id = ?', deviceId)
   sql.exec('INSERT OR REPLACE INTO devices(device_id, seen_day, ended) VALUES (?, ?, 1)', deviceId, today)
 }
@@ -54,6 +56,7 @@ export function forgetEndedDevices(sql: Sql, today: number): void {
 /** A device ID is signed in, perhaps one that was ended before. Nothing of its former life remains. */
 export function addDevice(sql: Sql, deviceId: string): void {
   dropKeys(sql, deviceId)
+  forgetDehydratedDevice(sql, deviceId)
   sql.exec('DELETE FROM to_device WHERE device_id = ?', deviceId)
   sql.exec('DELETE FROM devices WHERE device_id = ?', deviceId)
 }

@@ -138,4 +138,12 @@ export const migrations: readonly string[] = [
     PRIMARY KEY (version, room_id, session_id)
   ) WITHOUT ROWID;
   `,
+  `
+  -- MSC3814, one row at most: which of the devices has no client, and what brings it to life (JSON).
+  CREATE TABLE dehydrated_device(
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    device_id TEXT NOT NULL,
+    device_data TEXT NOT NULL
+  );
+  `,
 ]

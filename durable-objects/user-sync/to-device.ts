@@ -61,13 +61,16 @@ export function forgetSeenMessages(sql: Sql, today: number): void {
   sql.exec('DELETE FROM to_device_seen WHERE day < ?', today - seenDays)
 }
 
-/** What waits for a device after a position, and the position up to which the answer reaches. `read`: where the stream stands. */
+/**
+ * What waits for a device after a position, and the position up to which the answer reaches. `read`: where the stream
+ * stands. `last`: the position of the last message.
+ */
 export function toDeviceAfter(
   sql: Sql,
   deviceId: string,
   position: number,
   read: number,
-): { events: ToDeviceEvent[]; upTo: number } {
+): { events: ToDeviceEvent[]; upTo: number; last: number | undefined } {
   const rows = sql
     .exec<{ position: number; sender: string; type: string; content: string }>(
       'SELECT position, sender, type, content FROM to_device WHERE device_id = ? AND position > ? ORDER BY position LIMIT ?',
@@ -78,6 +81,7 @@ export function toDeviceAfter(
     .toArray()
   return {
     events: rows.map(({ sender, type, content }) => ({ sender, type, content: JSON.parse(content) })),
+    last: rows.at(-1)?.position,
     upTo: rows.length < perAnswer ? read : (rows.at(-1)?.position ?? read),
   }
 }

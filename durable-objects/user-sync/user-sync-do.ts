@@ -40,6 +40,7 @@ import {
 } from './account-data.ts'
 import { announce, type DeviceChange, hasDeviceChanges, newestUpdate, noteDeviceChange } from './device-changes.ts'
 import { noteDeviceListChange } from './device-lists.ts'
+import { type DehydratedDevice, dehydratedDevice, dehydratedEvents, setDehydratedDevice } from './dehydrated-device.ts'
 import { addDevice, endDevice, hasKeys, noteKeys, seeDevice } from './devices.ts'
 import { getFilter, storeFilter } from './filters.ts'
 import {
@@ -269,6 +270,28 @@ export class UserSyncDO extends DurableObject<Env> {
   /** Gives out one-time keys, each once, or fallback keys. */
   async claimKeys(wanted: ClaimedDevices): Promise<GivenKeys> {
     return claimKeys(this.#sql, wanted)
+  }
+
+  /** The device without a client. Fails with `not_found`. */
+  async dehydratedDevice(): Promise<Outcome<DehydratedDevice>> {
+    const device = dehydratedDevice(this.#sql)
+    return device ? { ok: true, ...device } : fail('not_found', 'No dehydrated device')
+  }
+
+  /** Makes a device that has its keys the dehydrated one. Answers which one was it before, for the caller to remove. */
+  async setDehydratedDevice(device: DehydratedDevice): Promise<string | null> {
+    return setDehydratedDevice(this.#sql, device) ?? null
+  }
+
+  /** A page of messages for the dehydrated device; `forbidden` for any other. */
+  async dehydratedEvents(asked: {
+    deviceId: string
+    after: number
+  }): Promise<Outcome<{ events: ToDeviceEvent[]; next: number }>> {
+    if (dehydratedDevice(this.#sql)?.deviceId !== asked.deviceId) {
+      return fail('forbidden', 'Only messages for your dehydrated device are given here')
+    }
+    return { ok: true, ...dehydratedEvents(this.#sql, asked.deviceId, asked.after) }
   }
 
   /** Replaces cross-signing keys that were checked. */

@@ -58,6 +58,15 @@ export async function signIn(env: Env, wanted: SignIn): Promise<IssuedTokens & {
   return { ...issued, device_id: deviceId }
 }
 
+/** A device without a client and so without tokens: see client-server/dehydrated-device.ts. */
+export async function addDevice(env: Env, key: DeviceKey, displayName: string | null): Promise<void> {
+  await remote(env.USER_SYNC, key.userId).deviceAdded(key.deviceId)
+  await drizzle(env.DB)
+    .insert(devices)
+    .values({ ...key, displayName, createdAt: Date.now() })
+    .onConflictDoNothing()
+}
+
 export async function listDevices({ DB }: Env, userId: UserId): Promise<Device[]> {
   return drizzle(DB).select().from(devices).where(eq(devices.userId, userId)).orderBy(asc(devices.createdAt))
 }

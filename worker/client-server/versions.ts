@@ -9,6 +9,8 @@ const versions = ['r0.6.1', ...Array.from({ length: 12 }, (_, index) => `v1.${in
 
 /** Only what is not in the specification yet, or was asked for by this name before it was. */
 const unstableFeatures = {
+  // Dehydrated devices.
+  'org.matrix.msc3814': true,
   // Extended profiles, under their names of before v1.16.
   'uk.tcpip.msc4133': true,
   'uk.tcpip.msc4133.stable': true,
