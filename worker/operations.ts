@@ -41,6 +41,7 @@ import * as roomState from './client-server/room-state.ts'
 import * as roomUpgrades from './client-server/room-upgrades.ts'
 import * as roomSummary from './client-server/room-summary.ts'
 import * as rooms from './client-server/rooms.ts'
+import * as search from './client-server/search.ts'
 import * as spaceHierarchy from './client-server/space-hierarchy.ts'
 import * as synapseRegister from './client-server/synapse-register.ts'
 import * as synapseRegistrationTokens from './client-server/synapse-registration-tokens.ts'
@@ -180,7 +181,8 @@ export const operations: readonly Operation[] = [
   voip.getTurnServer,
   thirdPartyLookup.getProtocols,
   openid.requestOpenIdToken,
-  // users.ts
+  // search.ts, users.ts
+  search.search,
   users.searchUserDirectory,
   // space-hierarchy.ts, room-summary.ts
   spaceHierarchy.getSpaceHierarchy,

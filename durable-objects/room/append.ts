@@ -1,6 +1,6 @@
 /**
  * The single place that stores an event, whoever made it, and follows up what it changes: the state after it, the forward
- * extremities, the current state, relations, redactions.
+ * extremities, the current state, relations, the search index, redactions.
  *
  * Spec: server-server-api/#pdus, #checks-performed-on-receipt-of-a-pdu, #rejection, #soft-failure; rooms/v3 "Handling
  * redactions". What an event's outcome is was decided before, by the authorisation rules; nothing is judged here. Runs
@@ -16,6 +16,7 @@ import { mergeState } from './merge-state.ts'
 import { applyRedactions } from './redactions.ts'
 import { noteRelation } from './relations.ts'
 import type { Room } from './room.ts'
+import { noteSearchable } from './search/search-index.ts'
 import { type EventOutcome, type GroupId, type Nid, outcomes, type StoredEvent } from './stored-event.ts'
 import type { Transaction } from './transactor.ts'
 
@@ -68,6 +69,7 @@ export function append(room: Room, arrival: Arrival): Appended {
   if (hasHole && pos !== undefined) transactor.noteTimelineGap(pos)
   const changedMembers = isNews ? advance(room, event, wasMissing) : []
   noteRelation(room, event)
+  noteSearchable(room, event, source === 'own')
   applyRedactions(room, event, source)
   return { event, changedMembers }
 }

@@ -5,9 +5,10 @@
  * #server-side-aggregation-of-mthread-relationships, #server-side-aggregation-of-mreference. Nothing here tells of a child
  * that the reader may not see, nor of one by a user they ignore. State events are given none.
  */
-import { isObject, type JsonObject, own } from '#protocol/json/json.ts'
+import type { JsonObject } from '#protocol/json/json.ts'
 
 import { type ClientEvent, type EventFormat, timelineEvent } from './client-event.ts'
+import { editsOf } from './edits.ts'
 import { relationOf } from './relations.ts'
 import { eventColumns, type EventRow, type StoredEvent } from './stored-event.ts'
 import { latestInThread, threadCounts } from './threads.ts'
@@ -72,33 +73,10 @@ function bundled(
   return { ...shown, unsigned: { ...shown.unsigned, 'm.relations': relations } }
 }
 
-/** Edits that are looked at for one that counts: all are by the author of the original. */
-const maxEdits = 50
-
-// "Determined by comparing origin_server_ts; if two or more … are identical, the lexicographically largest event_id."
-const editsQuery =
-  `SELECT ${eventColumns} FROM relations JOIN events ON nid = child ` +
-  "WHERE parent = ? AND rel_type = 'm.replace' AND sender = ? AND type = ? AND state_key IS NULL " +
-  `ORDER BY origin_server_ts DESC, event_id DESC LIMIT ${maxEdits}`
-
 /** The newest valid replacement. Spec: client-server-api/#validity-of-replacement-events. */
-function latestEdit(
-  view: View,
-  { event_id, sender, type }: StoredEvent,
-  format: BundleFormat,
-): StoredEvent | undefined {
-  if (format.ignoredUsers.includes(sender)) return undefined
-  const { reader } = view.room
-  return reader.sql
-    .exec<EventRow>(editsQuery, event_id, sender, type)
-    .toArray()
-    .map((row) => reader.fromRow(row))
-    .find((edit) => hasNewContent(edit) && view.mayRead(edit))
-}
-
-/** "Once decrypted, if appropriate": of an encrypted edit nobody here can tell. */
-function hasNewContent({ type, pdu }: StoredEvent): boolean {
-  return type === 'm.room.encrypted' || isObject(own(pdu.content, 'm.new_content'))
+function latestEdit(view: View, event: StoredEvent, format: BundleFormat): StoredEvent | undefined {
+  if (format.ignoredUsers.includes(event.sender)) return undefined
+  return editsOf(view.room, event).find((edit) => view.mayRead(edit))
 }
 
 function threadSummary(view: View, root: StoredEvent, format: BundleFormat): JsonObject | undefined {

@@ -55,7 +55,14 @@ export function eventContext(room: Room, request: ContextRequest, now: number): 
   }
 }
 
-function around(view: View, event: StoredEvent, dir: Direction, limit: number, choice: Choice): readonly StoredEvent[] {
+/** The events next to one that the reader may see, nearest first. */
+export function around(
+  view: View,
+  event: StoredEvent,
+  dir: Direction,
+  limit: number,
+  choice: Choice,
+): readonly StoredEvent[] {
   if (limit === 0) return []
   const start = dir === 'b' ? pointBefore(event) : pointAfter(event)
   const walk = { dir, start, stop: undefined, after: 0, upTo: Infinity, bound: undefined }

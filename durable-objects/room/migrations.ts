@@ -137,4 +137,14 @@ export const migrations: readonly string[] = [
     WHERE outcome = 0 AND json_type(json, '$.content."m.relates_to".event_id') = 'text'
       AND json_type(json, '$.content."m.relates_to".rel_type') = 'text';
   `,
+  `
+  -- The words of messages, names and topics (search/search-index.ts), without the texts. rowid: the event's nid; negative for
+  -- what was fetched to fill the past, so that the order by rowid is about that of time.
+  CREATE VIRTUAL TABLE search USING fts5(
+    body, name, topic, content = '', contentless_delete = 1, tokenize = 'unicode61 remove_diacritics 2'
+  );
+  -- One row: events with a nid below this may not be in it yet.
+  CREATE TABLE search_progress(id INTEGER PRIMARY KEY CHECK (id = 1), below INTEGER NOT NULL);
+  INSERT INTO search_progress(id, below) SELECT 1, coalesce(max(nid) + 1, 0) FROM events;
+  `,
 ]

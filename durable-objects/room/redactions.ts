@@ -10,6 +10,7 @@ import { powerLevelsOf } from '#protocol/power-levels.ts'
 
 import type { Arrival } from './append.ts'
 import { type Room, stateLookup } from './room.ts'
+import { editedBy, noteUnsaid } from './search/search-index.ts'
 import { outcomes, type StoredEvent } from './stored-event.ts'
 
 /** Carries out what a newly stored event redacts, and what waited to redact it. */
@@ -31,7 +32,9 @@ function redactTarget(room: Room, redaction: StoredEvent): void {
 
 function applyTo(room: Room, target: StoredEvent, redaction: StoredEvent): void {
   if (target.redactedBy !== undefined || !takesEffect(room, target, redaction)) return
+  const edited = editedBy(room, target)
   room.transactor.redactEvent(target, redaction.nid, redact(room.reader.rules, target.pdu.json))
+  noteUnsaid(room, target, edited)
 }
 
 function takesEffect(room: Room, target: StoredEvent, redaction: StoredEvent): boolean {

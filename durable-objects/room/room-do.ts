@@ -71,6 +71,15 @@ import { restrictionOf } from './restricted-join.ts'
 import { openRoom, type Room } from './room.ts'
 import { sendEvent, type SendRequest } from './send-event.ts'
 import type { Slice, SliceRequest } from './slice.ts'
+import {
+  foundEvents,
+  type Found,
+  type FoundRequest,
+  type RoomHits,
+  type RoomSearch,
+  searchRoom,
+} from './search/search-room.ts'
+import { indexOlder } from './search/search-index.ts'
 import { type FoundMembers, type MemberSearch, searchMembers } from './search-members.ts'
 import { type Asking, spaceRoom, type SpaceRoom } from './space-room.ts'
 import { stateAtPlace, stateEvents } from './state.ts'
@@ -81,6 +90,9 @@ import { setTyping, type TypingRequest } from './typing.ts'
 
 /** Pages of history fetched from other servers for one of ours. */
 const maxBackfills = 3
+
+/** Events that are put into the search index in one turn. */
+const indexedAtOnce = 2000
 
 type StateRequest =
   | {
@@ -100,7 +112,7 @@ type Sent = Outcome<{ event_id: EventId }>
 
 export class RoomDO extends DurableObject<Env> {
   readonly #room: Room
-  readonly #alarms: AlarmScheduler<'settle' | 'fetch'>
+  readonly #alarms: AlarmScheduler<'settle' | 'fetch' | 'index'>
   readonly #notifier: Notifier
   readonly #servers: NewsForServers
   readonly #members: RemoteMemberIndex
@@ -134,6 +146,7 @@ export class RoomDO extends DurableObject<Env> {
         await this.#notifier.settle(Date.now())
       },
       fetch: () => this.#missing.start(Date.now()),
+      index: async () => this.#indexOlder(),
     })
   }
 
@@ -440,6 +453,22 @@ export class RoomDO extends DurableObject<Env> {
   /** Members whom somebody finds who looks for people. */
   async searchMembers(search: MemberSearch): Promise<FoundMembers> {
     return searchMembers(this.#room, search)
+  }
+
+  /** What a search finds here. Events from before there was an index are put into it first, most of them behind the answer. */
+  async search(search: RoomSearch): Promise<RoomHits> {
+    if (!this.#room.reader.isKnown()) return { hits: [], count: 0 }
+    this.#indexOlder()
+    return searchRoom(this.#room, search)
+  }
+
+  /** The events that a search found. */
+  async foundEvents(request: FoundRequest): Promise<Found[]> {
+    return foundEvents(this.#room, request, Date.now())
+  }
+
+  #indexOlder(): void {
+    if (indexOlder(this.#room, indexedAtOnce)) this.#alarms.reset('index', Date.now() + 100)
   }
 
   /** The room as a summary or a space shows it. */

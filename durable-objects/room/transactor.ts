@@ -8,6 +8,7 @@ import type { EventId } from '#protocol/identifiers/event-id.ts'
 import type { RoomId } from '#protocol/identifiers/room-id.ts'
 import type { UserId } from '#protocol/identifiers/user-id.ts'
 import type { JsonObject } from '#protocol/json/json.ts'
+import type { SearchText } from '#protocol/search/search-text.ts'
 import type { RoomVersionRules } from '#protocol/room-versions/rules.ts'
 
 import { migrate } from '../shared/migrate.ts'
@@ -169,6 +170,21 @@ export class Transactor {
   addRelation({ nid, depth }: StoredEvent, parent: string, relType: string): void {
     const query = 'INSERT OR REPLACE INTO relations(child, parent, rel_type, child_depth) VALUES (?, ?, ?, ?)'
     this.#sql.exec(query, nid, parent, relType, depth)
+  }
+
+  /** Puts what an event says into the search index, in place of what was there. */
+  setSearchText(rowId: number, { body, name, topic }: SearchText): void {
+    const query = 'INSERT OR REPLACE INTO search(rowid, body, name, topic) VALUES (?, ?, ?, ?)'
+    this.#sql.exec(query, rowId, body, name, topic)
+  }
+
+  removeSearchText(rowId: number): void {
+    this.#sql.exec('DELETE FROM search WHERE rowid = ?', rowId)
+  }
+
+  /** All events from this nid on are in the search index. */
+  noteSearchProgress(below: Nid): void {
+    this.#sql.exec('UPDATE search_progress SET below = ?', below)
   }
 
   waitForRedacted(eventId: EventId, redaction: Nid): void {

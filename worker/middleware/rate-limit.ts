@@ -32,6 +32,8 @@ const policies = {
   newRoom: { burst: 20, every: 10_000, failsClosed: false },
   /** Uploads and new media IDs of one user. */
   upload: { burst: 60, every: 1_000, failsClosed: false },
+  /** Each asks all rooms of a user. */
+  search: { burst: 30, every: 1_000, failsClosed: false },
   report: { burst: 20, every: 10_000, failsClosed: false },
 } satisfies Record<string, Policy>
 export type RateLimit = keyof typeof policies
