@@ -67,6 +67,7 @@ import * as keys from './server-server/keys.ts'
 import * as knocks from './server-server/knocks.ts'
 import * as serverLeaving from './server-server/leaving.ts'
 import * as serverOpenid from './server-server/openid.ts'
+import * as serverPublicRooms from './server-server/public-rooms.ts'
 import * as query from './server-server/query.ts'
 import * as serverSpaceHierarchy from './server-server/space-hierarchy.ts'
 import * as transactions from './server-server/transactions.ts'
@@ -248,7 +249,9 @@ export const operations: readonly Operation[] = [
   backfill.getEventAuthorization,
   // query.ts, openid.ts
   serverOpenid.exchangeOpenIdToken,
-  // space-hierarchy.ts
+  // public-rooms.ts, space-hierarchy.ts
+  serverPublicRooms.getPublicRooms,
+  serverPublicRooms.queryPublicRooms,
   serverSpaceHierarchy.getSpaceHierarchy,
   query.queryRoomDirectory,
   query.queryProfile,

@@ -9,6 +9,8 @@ export interface SettingVariables {
   readonly RATE_LIMITS?: string
   readonly LOG_LEVEL?: string
   readonly DEFAULT_ROOM_VERSION?: string
+  /** Whether other servers may read the room directory: on or off. */
+  readonly PUBLIC_ROOMS_OVER_FEDERATION?: string
   readonly ALLOW_PRIVATE_ADDRESSES?: string
   /** Name of the header with the client's address, or none. */
   readonly CLIENT_ADDRESS_HEADER?: string

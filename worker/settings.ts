@@ -33,6 +33,8 @@ export interface Settings {
   readonly maxUploadSize: number
   /** TURN servers for calls; undefined: there are none. */
   readonly turn: TurnSettings | undefined
+  /** Other servers may read the directory of published rooms. */
+  readonly publishesRooms: boolean
   /** Development only: outgoing requests may reach loopback and private addresses. */
   readonly allowPrivateAddresses: boolean
 }
@@ -69,6 +71,7 @@ function parseSettings(env: SettingVariables): Settings {
     passwordCost: wholeNumber('PASSWORD_COST', env.PASSWORD_COST, { least: 1, most: 16, otherwise: 5 }),
     maxUploadSize: wholeNumber('MAX_UPLOAD_MB', env.MAX_UPLOAD_MB, { least: 1, most: 500, otherwise: 50 }) * 1_000_000,
     turn: turnServers(env),
+    publishesRooms: oneOf('PUBLIC_ROOMS_OVER_FEDERATION', env.PUBLIC_ROOMS_OVER_FEDERATION, ['off', 'on']) === 'on',
     allowPrivateAddresses: oneOf('ALLOW_PRIVATE_ADDRESSES', env.ALLOW_PRIVATE_ADDRESSES, ['off', 'on']) === 'on',
   }
 }

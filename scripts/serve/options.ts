@@ -78,6 +78,13 @@ const table = {
     fallback: '12',
     check: (value) => (rulesOf(value) ? undefined : 'must be a room version from 1 to 12'),
   },
+  'public-rooms-over-federation': {
+    env: 'PUBLIC_ROOMS_OVER_FEDERATION',
+    value: 'on|off',
+    help: 'other servers may read the directory of published rooms',
+    fallback: 'off',
+    check: oneOf('on', 'off'),
+  },
   'allow-private-addresses': {
     env: 'ALLOW_PRIVATE_ADDRESSES',
     value: 'on|off',
@@ -129,6 +136,7 @@ export interface ServeOptions {
   readonly rateLimits: string
   readonly maxUploadMb: string
   readonly defaultRoomVersion: string
+  readonly publicRoomsOverFederation: string
   readonly allowPrivateAddresses: string
   readonly clientAddressHeader: string
   readonly dnsOverHttps: string
@@ -177,6 +185,7 @@ export function parseOptions(
       rateLimits: given['rate-limits'],
       maxUploadMb: given['max-upload-mb'],
       defaultRoomVersion: given['default-room-version'],
+      publicRoomsOverFederation: given['public-rooms-over-federation'],
       allowPrivateAddresses: given['allow-private-addresses'],
       clientAddressHeader: given['client-address-header'],
       dnsOverHttps: given['dns-over-https'],

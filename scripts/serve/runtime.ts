@@ -76,6 +76,7 @@ function bindingsOf(options: RuntimeOptions): Record<string, string> {
     LOG_LEVEL: options.logLevel,
     MAX_UPLOAD_MB: options.maxUploadMb,
     DEFAULT_ROOM_VERSION: options.defaultRoomVersion,
+    PUBLIC_ROOMS_OVER_FEDERATION: options.publicRoomsOverFederation,
     ALLOW_PRIVATE_ADDRESSES: options.allowPrivateAddresses,
     // Without a proxy in front, whatever header names an address was written by the client.
     CLIENT_ADDRESS_HEADER: options.clientAddressHeader,

@@ -25,6 +25,7 @@ describe('what npm start takes', () => {
       rateLimits: 'on',
       maxUploadMb: '50',
       defaultRoomVersion: '12',
+      publicRoomsOverFederation: 'off',
       allowPrivateAddresses: 'off',
       clientAddressHeader: 'none',
       dnsOverHttps: 'off',

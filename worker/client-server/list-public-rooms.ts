@@ -2,15 +2,16 @@
 import { parseServerName } from '#protocol/identifiers/server-name.ts'
 import * as v from 'valibot'
 
-import { type DirectoryEntry, type DirectoryPosition, isPublished, listRooms } from '../accounts/public-rooms.ts'
+import { isPublished } from '../accounts/public-rooms.ts'
 import type { Env } from '../env.ts'
-import { operation } from '../operation.ts'
+import { askPublicRooms } from '../federation-client/public-rooms.ts'
+import { operation, type Requester } from '../operation.ts'
+import { type DirectoryQuestion, directoryQuestion, listPublished, mostRooms } from '../published-rooms.ts'
 import { refuse, unwrap } from '../refusal.ts'
-import { renewDirectory, setPublished } from '../room-directory.ts'
+import { setPublished } from '../room-directory.ts'
 import { mayCurate } from '../room-permissions.ts'
 import { roomOf } from '../rooms.ts'
 import { settingsOf } from '../settings.ts'
-import { printPosition, readPosition } from './directory-position.ts'
 import { wholeNumber } from './parameters.ts'
 
 const visibilities = v.picklist(['public', 'private'])
@@ -47,71 +48,41 @@ export const setRoomVisibilityOnDirectory = operation(
 /** Spec: client-server-api/#get_matrixclientv3publicrooms */
 export const getPublicRooms = operation(
   'GET /_matrix/client/v3/publicRooms',
-  { id: 'getPublicRooms', auth: 'none', r0: true },
-  ({ env, query }) => {
+  { id: 'getPublicRooms', auth: 'optional', guests: true, r0: true },
+  ({ env, requester, query }) => {
     const since = query.get('since')
-    return list(env, query, {
-      limit: wholeNumber(query, 'limit', 0, mostRooms),
-      ...(since === null ? {} : { since }),
-    })
+    const limit = wholeNumber(query, 'limit', 0, mostRooms)
+    return list(env, requester, query, { limit, ...(since === null ? {} : { since }) })
   },
 )
-
-const directoryBody = v.looseObject({
-  limit: v.optional(v.pipe(v.number(), v.integer(), v.minValue(0))),
-  since: v.optional(v.string()),
-  filter: v.optional(
-    v.looseObject({
-      generic_search_term: v.optional(v.string()),
-      room_types: v.optional(v.pipe(v.array(v.nullable(v.string())), v.maxLength(50))),
-    }),
-  ),
-  include_all_networks: v.optional(v.boolean()),
-  third_party_instance_id: v.optional(v.string()),
-})
 
 /** Spec: client-server-api/#post_matrixclientv3publicrooms */
 export const queryPublicRooms = operation(
   'POST /_matrix/client/v3/publicRooms',
-  { id: 'queryPublicRooms', auth: 'accessToken', body: directoryBody, bodyOptional: true, guests: true, r0: true },
-  ({ env, query, body }) => list(env, query, body),
+  { id: 'queryPublicRooms', auth: 'accessToken', body: directoryQuestion, bodyOptional: true, guests: true, r0: true },
+  ({ env, requester, query, body }) => list(env, requester, query, body),
 )
 
-/** Rooms on one page at most, and on one whose size nobody asked for. */
-const mostRooms = 100
-
-async function list(env: Env, query: URLSearchParams, wishes: v.InferOutput<typeof directoryBody>) {
-  const server = query.get('server')
-  if (server !== null && server !== settingsOf(env).serverName) {
-    refuse(parseServerName(server) ? 'not_found' : 'invalid_param', 'That directory cannot be reached')
-  }
-  // No network but Matrix has rooms here.
-  if (wishes.third_party_instance_id !== undefined) return { chunk: [], total_room_count_estimate: 0 }
-  const { since, filter } = wishes
-  const position = since === undefined ? undefined : (readPosition(since) ?? refuse('invalid_param', 'Unknown token'))
-  const limit = Math.min(wishes.limit || mostRooms, mostRooms)
-  await renewDirectory(env)
-  // One more than asked for tells whether there is another page that way.
-  const { entries, total } = await listRooms(env, {
-    limit: limit + 1,
-    position,
-    search: filter?.generic_search_term || undefined,
-    roomTypes: filter?.room_types,
+async function list(env: Env, requester: Requester | undefined, query: URLSearchParams, question: DirectoryQuestion) {
+  const named = query.get('server')
+  if (named === null || named === settingsOf(env).serverName) return listPublished(env, question)
+  const server = parseServerName(named) ?? refuse('invalid_param', 'server is not the name of a server')
+  // Nobody unknown gets this server to send requests for them.
+  if (!requester) return refuse('missing_token')
+  const { limit, since, filter, include_all_networks: all, third_party_instance_id: network } = question
+  const { generic_search_term: term, room_types: types } = filter ?? {}
+  return askPublicRooms(env, server, {
+    limit: Math.min(limit || mostRooms, mostRooms),
+    ...(since === undefined ? {} : { since }),
+    ...(all === undefined ? {} : { include_all_networks: all }),
+    ...(network === undefined ? {} : { third_party_instance_id: network }),
+    ...(term === undefined && types === undefined
+      ? {}
+      : {
+          filter: {
+            ...(term === undefined ? {} : { generic_search_term: term }),
+            ...(types === undefined ? {} : { room_types: types }),
+          },
+        }),
   })
-  return { ...pageOf(entries, limit, position), total_room_count_estimate: total }
-}
-
-function pageOf(entries: readonly DirectoryEntry[], limit: number, position: DirectoryPosition | undefined) {
-  const forwards = position?.forwards ?? true
-  const more = entries.length > limit
-  // Largest first in both directions, so what is over lies at the far end of the way.
-  const chunk = forwards ? entries.slice(0, limit) : entries.slice(-limit)
-  const [first, last] = [chunk[0], chunk.at(-1)]
-  const hasNext = forwards ? more : position !== undefined
-  const hasPrevious = forwards ? position !== undefined : more
-  return {
-    chunk,
-    ...(hasNext && last ? { next_batch: printPosition(true, last) } : {}),
-    ...(hasPrevious && first ? { prev_batch: printPosition(false, first) } : {}),
-  }
 }

@@ -208,7 +208,7 @@ describe('the directory', () => {
     ['?since=nonsense', {}, 400, 'M_INVALID_PARAM'],
     ['?since=f1room', {}, 400, 'M_INVALID_PARAM'],
     ['?server=a%20b', {}, 400, 'M_INVALID_PARAM'],
-    ['?server=elsewhere.example', {}, 404, 'M_NOT_FOUND'],
+    ['?server=elsewhere.example', {}, 401, 'M_MISSING_TOKEN'],
   ])('cannot be asked %s', async (query, _, status, errcode) => {
     expect(await anonymous.get(`/publicRooms${query}`)).toMatchObject(refused(status, errcode))
   })

@@ -4,7 +4,7 @@
  */
 import { parseRoomId } from '#protocol/identifiers/room-id.ts'
 
-import type { DirectoryEntry, DirectoryPosition } from '../accounts/public-rooms.ts'
+import type { DirectoryEntry, DirectoryPosition } from './accounts/public-rooms.ts'
 
 export function printPosition(
   forwards: boolean,
