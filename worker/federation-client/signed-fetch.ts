@@ -6,6 +6,7 @@
  */
 import { canonicalJsonLoose } from '#protocol/json/canonical-json.ts'
 import { isObject, own, type JsonObject, type JsonValue } from '#protocol/json/json.ts'
+import { parseFederationJson } from '#protocol/json/strict-json.ts'
 import type { ServerName } from '#protocol/identifiers/server-name.ts'
 import { signatureOf, signJson } from '#protocol/signing/sign-json.ts'
 import { encodeBase64Unpadded } from '#protocol/signing/base64.ts'
@@ -143,10 +144,8 @@ async function send(
   }
 }
 
+/** As requests are read: what JSON.parse would change silently, or what nests without end, is no number and no object. */
 function parse(bytes: Uint8Array): JsonValue | undefined {
-  try {
-    return JSON.parse(new TextDecoder().decode(bytes))
-  } catch {
-    return undefined
-  }
+  const parsed = parseFederationJson(new TextDecoder().decode(bytes))
+  return parsed.ok ? parsed.value : undefined
 }

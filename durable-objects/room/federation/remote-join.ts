@@ -158,9 +158,11 @@ function comeToLife(
 ): Outcome<{ event_id: EventId }> {
   const { reader, transactor } = room
   return transactor.turn((): Outcome<{ event_id: EventId }> => {
-    const create = stateIds.map((id) => reader.eventById(id)).find((event) => event?.type === 'm.room.create')
-    if (!create || (roomVersionOf(create.pdu) ?? '1') !== reader.rules.version) {
-      return fail('bad_gateway', 'The state of the room has no create event of its version')
+    const creates = stateIds.map((id) => reader.eventById(id)).filter((event) => event?.type === 'm.room.create')
+    const [create] = creates
+    // Before version 12 a room's first server can make a second one; which of them is the room is not ours to guess.
+    if (!create || creates.length > 1 || (roomVersionOf(create.pdu) ?? '1') !== reader.rules.version) {
+      return fail('bad_gateway', 'The state of the room has not one create event of its version')
     }
     const group = groupOf(room, stateIds)
     const changed = changeCurrentState(room, reader.header().currentGroup, group, create)
