@@ -6,6 +6,7 @@
 import accounts from './0000_accounts.sql'
 import knownRooms from './0003_known_rooms.sql'
 import encryptionKeys from './0004_encryption_keys.sql'
+import loginTokens from './0008_login_tokens.sql'
 import media from './0005_media.sql'
 import openIdTokens from './0006_openid_tokens.sql'
 import remoteServerKeys from './0001_remote_server_keys.sql'
@@ -25,4 +26,5 @@ export const migrations: readonly Migration[] = [
   { name: '0004_encryption_keys', sql: encryptionKeys },
   { name: '0005_media', sql: media },
   { name: '0006_openid_tokens', sql: openIdTokens },
+  { name: '0008_login_tokens', sql: loginTokens },
 ]

@@ -1,6 +1,8 @@
 /** Every operation this server answers, by the spec's API files. Order matters only where a literal path segment meets a parameter. */
 import * as accountData from './client-server/account-data.ts'
 import * as accountDeactivation from './client-server/account-deactivation.ts'
+import * as admin from './client-server/admin.ts'
+import * as authFallback from './client-server/auth-fallback.ts'
 import * as authedContentRepo from './client-server/authed-content-repo.ts'
 import * as banning from './client-server/banning.ts'
 import * as capabilities from './client-server/capabilities.ts'
@@ -22,8 +24,11 @@ import * as leaving from './client-server/leaving.ts'
 import * as listJoinedRooms from './client-server/list-joined-rooms.ts'
 import * as listPublicRooms from './client-server/list-public-rooms.ts'
 import * as login from './client-server/login.ts'
+import * as loginToken from './client-server/login-token.ts'
 import * as logout from './client-server/logout.ts'
 import * as messagePagination from './client-server/message-pagination.ts'
+import * as mutualRooms from './client-server/mutual-rooms.ts'
+import * as oldSync from './client-server/old-sync.ts'
 import * as passwordManagement from './client-server/password-management.ts'
 import * as profile from './client-server/profile.ts'
 import * as pushrules from './client-server/pushrules.ts'
@@ -41,10 +46,13 @@ import * as roomState from './client-server/room-state.ts'
 import * as roomUpgrades from './client-server/room-upgrades.ts'
 import * as roomSummary from './client-server/room-summary.ts'
 import * as rooms from './client-server/rooms.ts'
+import * as rtcTransports from './client-server/rtc-transports.ts'
 import * as search from './client-server/search.ts'
 import * as spaceHierarchy from './client-server/space-hierarchy.ts'
 import * as synapseRegister from './client-server/synapse-register.ts'
 import * as synapseRegistrationTokens from './client-server/synapse-registration-tokens.ts'
+import * as staticLogin from './client-server/static-login.ts'
+import * as support from './client-server/support.ts'
 import * as sync from './client-server/sync.ts'
 import * as tags from './client-server/tags.ts'
 import * as thirdPartyLookup from './client-server/third-party-lookup.ts'
@@ -78,6 +86,8 @@ export const operations: readonly Operation[] = [
   versions.getVersions,
   wellknown.getWellknown,
   wellknown.getServerWellknown,
+  support.getWellknownSupport,
+  support.getWellknownPolicy,
   capabilities.getCapabilities,
   // registration.ts
   registration.register,
@@ -86,6 +96,11 @@ export const operations: readonly Operation[] = [
   // login.ts, refresh.ts, logout.ts, whoami.ts
   login.getLoginFlows,
   login.login,
+  loginToken.generateLoginToken,
+  authFallback.uiaFallbackPage,
+  authFallback.submitAuthFallback,
+  staticLogin.staticLogin,
+  staticLogin.staticRegister,
   refresh.refresh,
   logout.logout,
   logout.logoutAll,
@@ -142,6 +157,10 @@ export const operations: readonly Operation[] = [
   receipts.postReceipt,
   // sync.ts
   sync.sync,
+  // old-sync.ts
+  oldSync.initialSync,
+  oldSync.getEvents,
+  oldSync.getOneEvent,
   // tags.ts
   tags.getRoomTags,
   tags.setRoomTag,
@@ -165,6 +184,7 @@ export const operations: readonly Operation[] = [
   roomUpgrades.upgradeRoom,
   // room-send.ts, room-state.ts, redaction.ts
   roomSend.sendMessage,
+  roomSend.sendMessageWithoutTxn,
   roomState.setRoomStateWithKey,
   roomState.setRoomState,
   redaction.redactEvent,
@@ -180,10 +200,19 @@ export const operations: readonly Operation[] = [
   roomInitialSync.roomInitialSync,
   // voip.ts, third-party-lookup.ts, openid.ts
   voip.getTurnServer,
+  rtcTransports.getRtcTransports,
   thirdPartyLookup.getProtocols,
+  thirdPartyLookup.getProtocolMetadata,
+  thirdPartyLookup.queryLocationByProtocol,
+  thirdPartyLookup.queryUserByProtocol,
+  thirdPartyLookup.queryLocationByAlias,
+  thirdPartyLookup.queryUserById,
   openid.requestOpenIdToken,
   // search.ts, users.ts
   search.search,
+  mutualRooms.getMutualRooms,
+  // admin.ts
+  admin.getWhoIs,
   users.searchUserDirectory,
   // space-hierarchy.ts, room-summary.ts
   spaceHierarchy.getSpaceHierarchy,

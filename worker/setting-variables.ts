@@ -23,6 +23,14 @@ export interface SettingVariables {
   readonly TURN_URIS?: string
   /** `static-auth-secret` of the TURN servers. */
   readonly TURN_SHARED_SECRET?: string
+  /** Whether an access token may stand in the query of a request, as old clients send it: on or off. */
+  readonly QUERY_ACCESS_TOKENS?: string
+  /** Whom to ask about the server: user IDs and mail addresses, separated by spaces or commas. */
+  readonly SUPPORT_CONTACTS?: string
+  /** URL of a page that helps. */
+  readonly SUPPORT_PAGE?: string
+  /** URL of the service that hands out places in LiveKit, for calls of many. */
+  readonly LIVEKIT_SERVICE_URL?: string
   /** Base64 of the 32-byte Ed25519 seed; without it the Worker makes a key and keeps it in D1. */
   readonly SIGNING_KEY?: string
 }

@@ -1,5 +1,6 @@
 /** What the owner chose: every variable of the environment, parsed once, with its default. A bad value is one clear line. */
 import { parseServerName, type ServerName } from '#protocol/identifiers/server-name.ts'
+import { parseUserId } from '#protocol/identifiers/user-id.ts'
 import { rulesOf, type RoomVersion } from '#protocol/room-versions/rules.ts'
 
 import type { SettingVariables } from './setting-variables.ts'
@@ -11,6 +12,12 @@ export interface TurnSettings {
   readonly uris: readonly string[]
   /** Shared with the TURN servers. */
   readonly secret: string
+}
+
+export interface SupportSettings {
+  /** User IDs and mail addresses. */
+  readonly contacts: readonly string[]
+  readonly page: string | undefined
 }
 
 export interface Settings {
@@ -35,6 +42,12 @@ export interface Settings {
   readonly turn: TurnSettings | undefined
   /** Other servers may read the directory of published rooms. */
   readonly publishesRooms: boolean
+  /** An access token may stand in the query. */
+  readonly queryAccessTokens: boolean
+  /** Whom to ask about this server. */
+  readonly support: SupportSettings
+  /** Where clients get a place in a call of many; undefined: there are none. */
+  readonly liveKitUrl: string | undefined
   /** Development only: outgoing requests may reach loopback and private addresses. */
   readonly allowPrivateAddresses: boolean
 }
@@ -71,6 +84,9 @@ function parseSettings(env: SettingVariables): Settings {
     passwordCost: wholeNumber('PASSWORD_COST', env.PASSWORD_COST, { least: 1, most: 16, otherwise: 5 }),
     maxUploadSize: wholeNumber('MAX_UPLOAD_MB', env.MAX_UPLOAD_MB, { least: 1, most: 500, otherwise: 50 }) * 1_000_000,
     turn: turnServers(env),
+    queryAccessTokens: oneOf('QUERY_ACCESS_TOKENS', env.QUERY_ACCESS_TOKENS, ['on', 'off']) === 'on',
+    support: { contacts: contacts(env), page: webAddress('SUPPORT_PAGE', env.SUPPORT_PAGE) },
+    liveKitUrl: webAddress('LIVEKIT_SERVICE_URL', env.LIVEKIT_SERVICE_URL),
     publishesRooms: oneOf('PUBLIC_ROOMS_OVER_FEDERATION', env.PUBLIC_ROOMS_OVER_FEDERATION, ['off', 'on']) === 'on',
     allowPrivateAddresses: oneOf('ALLOW_PRIVATE_ADDRESSES', env.ALLOW_PRIVATE_ADDRESSES, ['off', 'on']) === 'on',
   }
@@ -84,6 +100,19 @@ function turnServers(env: SettingVariables): TurnSettings | undefined {
     throw new SettingError(`TURN_URIS must be turn: or turns: URIs, not ${JSON.stringify(wrong)}`)
   const secret = env.TURN_SHARED_SECRET
   return uris.length > 0 && secret ? { uris, secret } : undefined
+}
+
+function contacts({ SUPPORT_CONTACTS = '' }: SettingVariables): string[] {
+  const given = SUPPORT_CONTACTS.split(/[\s,]+/).filter((contact) => contact !== '')
+  const wrong = given.find((contact) => !parseUserId(contact) && !/^[^@\s]+@[^@\s]+$/.test(contact))
+  if (wrong === undefined) return given
+  throw new SettingError(`SUPPORT_CONTACTS must be user IDs or mail addresses, not ${JSON.stringify(wrong)}`)
+}
+
+function webAddress(name: string, value: string | undefined): string | undefined {
+  if (value === undefined || value === '') return undefined
+  if (/^https?:\/\/\S+$/.test(value) && URL.canParse(value)) return value
+  throw new SettingError(`${name} must be an http or https URL, not ${JSON.stringify(value)}`)
 }
 
 /** The first choice is the default. */

@@ -59,7 +59,11 @@ export async function authenticate(env: Env, request: Authentication): Promise<A
   const done = progress?.completed ?? []
   // Only the session: the client asks how far it is. "Completed stages cannot be retried."
   const isNews = stage !== undefined && !done.some((each) => each === stage)
-  if (!isNews) return unfinished(request, progress ?? (await openSession(env, purpose)))
+  if (!isNews) {
+    // Its last stage was passed on a page (client-server/auth-fallback.ts): then the session is all there is to show.
+    if (progress && isWhole(request, progress.completed)) return finish(env, request, purpose, progress)
+    return unfinished(request, progress ?? (await openSession(env, purpose)))
+  }
 
   const next = request.flows.flatMap((flow) => (isPrefix(done, flow) ? (flow[done.length] ?? []) : []))
   const known = next.find((each) => each === stage)
@@ -71,16 +75,48 @@ export async function authenticate(env: Env, request: Authentication): Promise<A
   const completed = [...done, ...(known === undefined ? [] : [known])]
   const token = passed.registrationToken ?? progress?.registrationToken
   const now = { completed, ...(token === undefined ? {} : { registrationToken: token }) }
-  if (!request.flows.some((flow) => flow.length === completed.length && isPrefix(completed, flow))) {
+  if (!isWhole(request, completed)) {
     const { session: current } = progress ?? (await openSession(env, purpose))
     await saveStage(env, current, now)
     return unfinished(request, { session: current, ...now })
   }
-  // Of two requests that complete the same session at once, one does.
-  if (progress && !(await consumeSession(env, progress.session))) {
+  return finish(env, request, purpose, { session: progress?.session, ...now })
+}
+
+/** Of two requests that complete the same session at once, one does. */
+async function finish(
+  env: Env,
+  request: Authentication,
+  purpose: string,
+  { session, registrationToken }: { readonly session: string | undefined; readonly registrationToken?: string },
+): Promise<Authenticated> {
+  if (session !== undefined && !(await consumeSession(env, session))) {
     return unfinished(request, await openSession(env, purpose), 'The session has been used')
   }
-  return { ok: true, ...(token === undefined ? {} : { registrationToken: token }) }
+  return { ok: true, ...(registrationToken === undefined ? {} : { registrationToken }) }
+}
+
+/** The stages that a person can pass on a page, without the client. */
+const onPages = ['m.login.dummy', 'm.login.registration_token'] as const
+
+/** Passes a stage of a session whose client shows a page instead. Spec: client-server-api/#fallback. */
+export async function performFallbackStage(
+  env: Env,
+  session: string,
+  stage: string,
+  filled: JsonObject,
+): Promise<'passed' | 'failed' | 'unknown_session'> {
+  const progress = await findSession(env, session)
+  if (!progress) return 'unknown_session'
+  const known = onPages.find((each) => each === stage)
+  if (known === undefined) return 'failed'
+  if (progress.completed.includes(known)) return 'passed'
+  const passed = await stages[known](env, filled, undefined)
+  if (!passed.ok) return 'failed'
+  const registrationToken = passed.registrationToken ?? progress.registrationToken
+  const completed = [...progress.completed, known]
+  await saveStage(env, session, { completed, ...(registrationToken === undefined ? {} : { registrationToken }) })
+  return 'passed'
 }
 
 /** A session goes on only for what it was opened for. */
@@ -126,6 +162,10 @@ function unfinished({ flows }: Authentication, { session, completed }: Progress,
     ...(failure === undefined ? {} : { errcode, error: failure }),
   }
   return { ok: false, response: Response.json(body, { status: 401 }) }
+}
+
+function isWhole({ flows }: Authentication, completed: readonly string[]): boolean {
+  return flows.some((flow) => flow.length === completed.length && isPrefix(completed, flow))
 }
 
 function isPrefix(done: readonly string[], flow: Flow): boolean {

@@ -304,3 +304,14 @@ export const openIdTokens = sqliteTable(
   },
   (table) => [index('openid_tokens_by_expiry').on(table.expiresAt)],
 )
+
+/** Tokens by which a further client signs in, once. Spec: client-server-api/#post_matrixclientv1loginget_token. */
+export const loginTokens = sqliteTable(
+  'login_tokens',
+  {
+    hash: text('hash').primaryKey(),
+    userId: text('user_id').$type<UserId>().notNull(),
+    expiresAt: integer('expires_at').notNull(),
+  },
+  (table) => [index('login_tokens_by_expiry').on(table.expiresAt)],
+)

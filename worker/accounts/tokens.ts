@@ -1,6 +1,6 @@
 /**
  * The form of access and refresh tokens: `hrt_<localpart>_<random>_<checksum>`, `hrr_` for refresh tokens,
- * `hro_` for OpenID tokens.
+ * `hro_` for OpenID tokens, `hrl_` for login tokens.
  *
  * The prefix lets scanners of leaked secrets find them, the localpart lets their finder tell whom to warn, and the
  * checksum refuses a mistyped token without asking the database. Only the hash of a token is ever stored: it is random
@@ -14,8 +14,8 @@ import { encodeBase64UrlUnpadded } from '#protocol/signing/base64.ts'
 
 const letters = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789'
 
-export type TokenKind = 'access' | 'refresh' | 'openId'
-const prefixes: Readonly<Record<TokenKind, string>> = { access: 'hrt', refresh: 'hrr', openId: 'hro' }
+export type TokenKind = 'access' | 'refresh' | 'openId' | 'login'
+const prefixes: Readonly<Record<TokenKind, string>> = { access: 'hrt', refresh: 'hrr', openId: 'hro', login: 'hrl' }
 
 export function makeToken(kind: TokenKind, userId: UserId): string {
   const localpart = encodeBase64UrlUnpadded(new TextEncoder().encode(localpartOf(userId)))

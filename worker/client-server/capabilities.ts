@@ -19,7 +19,7 @@ export const getCapabilities = operation(
       'm.set_displayname': { enabled: true },
       'm.set_avatar_url': { enabled: !isGuest },
       'm.3pid_changes': { enabled: false },
-      'm.get_login_token': { enabled: false },
+      'm.get_login_token': { enabled: !isGuest },
     },
   }),
 )

@@ -1,6 +1,7 @@
-/** Logging in with a password. Spec: client-server-api/#legacy-login, login.yaml. */
+/** Logging in with a password, or with a token of another client. Spec: client-server-api/#legacy-login, login.yaml. */
 import * as v from 'valibot'
 
+import { useLoginToken } from '../accounts/login-tokens.ts'
 import { checkPassword } from '../accounts/passwords.ts'
 import { userIdOfLogin } from '../accounts/user-identifier.ts'
 import { limitAddress } from '../middleware/rate-limit.ts'
@@ -13,12 +14,12 @@ import { deviceWishes, signedIn } from './signing-in.ts'
 export const getLoginFlows = operation(
   'GET /_matrix/client/v3/login',
   { id: 'getLoginFlows', auth: 'none', r0: true },
-  () => ({ flows: [{ type: 'm.login.password' }] }),
+  () => ({ flows: [{ type: 'm.login.password' }, { type: 'm.login.token', get_login_token: true }] }),
 )
 
 const loginBody = v.intersect([
   jsonObject,
-  v.looseObject({ type: v.string(), password: v.optional(v.string()), ...deviceWishes }),
+  v.looseObject({ type: v.string(), password: v.optional(v.string()), token: v.optional(v.string()), ...deviceWishes }),
 ])
 
 /**
@@ -32,6 +33,12 @@ export const login = operation(
   { id: 'login', auth: 'none', body: loginBody, r0: true },
   async ({ env, settings, request, body }) => {
     limitAddress('login', request, settings)
+    if (body.type === 'm.login.token') {
+      const token = body.token ?? refuse('missing_param', 'token is missing')
+      const owner =
+        (await useLoginToken(env, token, Date.now())) ?? refuse('forbidden', 'That token is unknown or used')
+      return signedIn(env, owner, body)
+    }
     if (body.type !== 'm.login.password') refuse('unknown_type', 'Bad login type')
     const password = body.password ?? refuse('missing_param', 'password is missing')
     const userId = userIdOfLogin(body, settings.serverName) ?? refuse('wrong_credentials')

@@ -57,7 +57,9 @@ async function related({ env, requester: { userId: reader, deviceId }, path, que
   const { roomId, eventId, relType, eventType } = path
   const dir = oneOf(query, 'dir', ['b', 'f']) ?? 'b'
   const limit = Math.max(1, wholeNumber(query, 'limit', 50, 100))
-  const recurse = oneOf(query, 'recurse', ['true', 'false'])
+  // As it was called before v1.10.
+  const older = oneOf(query, 'org.matrix.msc3981.recurse', ['true', 'false'])
+  const recurse = oneOf(query, 'recurse', ['true', 'false']) ?? older
   const [from, to, ignoredUsers] = await Promise.all([
     pointInRoom(env, reader, roomId, query.get('from')),
     pointInRoom(env, reader, roomId, query.get('to')),

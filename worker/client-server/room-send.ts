@@ -1,28 +1,42 @@
 /** Sending messages. Spec: client-server-api/#sending-events-to-a-room, data/api/client-server/room_send.yaml. */
 import { parseEventId } from '#protocol/identifiers/event-id.ts'
+import type { JsonObject } from '#protocol/json/json.ts'
 
 import { limitUser } from '../middleware/rate-limit.ts'
-import { operation } from '../operation.ts'
+import { type Call, operation } from '../operation.ts'
 import { refuse } from '../refusal.ts'
 import { roomOf, unwrapAsMember } from '../rooms.ts'
 import { jsonObject } from './parameters.ts'
 
+const options = { auth: 'accessToken', body: jsonObject, guests: true, r0: true } as const
+
 /** Spec: client-server-api/#put_matrixclientv3roomsroomidsendeventtypetxnid */
 export const sendMessage = operation(
   'PUT /_matrix/client/v3/rooms/:roomId/send/:eventType/:txnId',
-  { id: 'sendMessage', auth: 'accessToken', body: jsonObject, guests: true, r0: true },
-  async ({ env, settings, requester, path, body: content }) => {
-    limitUser('message', requester.userId, settings)
-    const room = roomOf(env, path.roomId)
-    const from = { sender: requester.userId, deviceId: requester.deviceId, txnId: path.txnId }
-    if (path.eventType !== 'm.room.redaction') {
-      const { event_id } = unwrapAsMember(await room.sendEvent({ ...from, type: path.eventType, content }))
-      return { event_id }
-    }
-    // "Homeservers MUST allow clients to send `m.room.redaction` events with this endpoint for all room versions."
-    const { redacts, ...rest } = content
-    const eventId = parseEventId(redacts) ?? refuse('invalid_param', 'redacts must be an event ID')
-    const { event_id } = unwrapAsMember(await room.redact({ ...from, eventId, content: rest }))
-    return { event_id }
-  },
+  { id: 'sendMessage', ...options },
+  (call) => send(call, { txnId: call.path.txnId }),
 )
+
+/** Without a transaction ID, as the oldest clients and simple scripts send: done again it is another event. */
+export const sendMessageWithoutTxn = operation(
+  'POST /_matrix/client/v3/rooms/:roomId/send/:eventType',
+  { id: 'sendMessageWithoutTxn', ...options },
+  (call) => send(call, {}),
+)
+
+type Asked = Call<'/:roomId/:eventType', 'accessToken', JsonObject>
+
+async function send({ env, settings, requester, path, body: content }: Asked, txn: { readonly txnId?: string }) {
+  limitUser('message', requester.userId, settings)
+  const room = roomOf(env, path.roomId)
+  const from = { sender: requester.userId, deviceId: requester.deviceId, ...txn }
+  if (path.eventType !== 'm.room.redaction') {
+    const { event_id } = unwrapAsMember(await room.sendEvent({ ...from, type: path.eventType, content }))
+    return { event_id }
+  }
+  // "Homeservers MUST allow clients to send `m.room.redaction` events with this endpoint for all room versions."
+  const { redacts, ...rest } = content
+  const eventId = parseEventId(redacts) ?? refuse('invalid_param', 'redacts must be an event ID')
+  const { event_id } = unwrapAsMember(await room.redact({ ...from, eventId, content: rest }))
+  return { event_id }
+}

@@ -1,12 +1,17 @@
 /** Where clients find this server. Spec: client-server-api/#well-known-uris, wellknown.yaml. */
 import { operation } from '../operation.ts'
 import { refuse } from '../refusal.ts'
+import { liveKit } from './rtc-transports.ts'
 
 /** Spec: client-server-api/#getwell-knownmatrixclient */
 export const getWellknown = operation(
   'GET /.well-known/matrix/client',
   { id: 'getWellknown', auth: 'none' },
-  ({ settings }) => ({ 'm.homeserver': { base_url: settings.publicUrl } }),
+  ({ settings: { publicUrl, liveKitUrl } }) => ({
+    'm.homeserver': { base_url: publicUrl },
+    // Where calls are held, as clients ask who do not know the endpoint of rtc-transports.ts.
+    ...(liveKitUrl === undefined ? {} : { 'org.matrix.msc4143.rtc_foci': [liveKit(liveKitUrl)] }),
+  }),
 )
 
 /**

@@ -32,7 +32,7 @@ export async function requesterOf(
   demand: Demand,
 ): Promise<Requester | undefined> {
   const { auth, guests } = demand
-  const token = tokenOf(request)
+  const token = tokenOf(request, settings)
   if (token === undefined) return auth === 'optional' ? undefined : refuse('missing_token')
   if (!looksLikeToken('access', token)) refuse('unknown_token')
   const requester = await requesterOfToken(token, request, env, settings, demand)
@@ -64,9 +64,10 @@ export async function requesterOfGuestToken(env: Env, token: string): Promise<Us
   return known.requester.userId
 }
 
-/** From the header, or from the query as old clients do. */
-function tokenOf(request: Request): string | undefined {
+/** From the header, or from the query as old clients do, unless that is turned off: addresses end up in logs. */
+function tokenOf(request: Request, { queryAccessTokens }: Settings): string | undefined {
   const header = request.headers.get('Authorization')
   const bearer = header === null ? undefined : /^Bearer +(\S+)\s*$/i.exec(header)?.[1]
-  return bearer ?? (new URL(request.url).searchParams.get('access_token') || undefined)
+  if (bearer !== undefined || !queryAccessTokens) return bearer
+  return new URL(request.url).searchParams.get('access_token') || undefined
 }

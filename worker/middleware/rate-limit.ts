@@ -21,6 +21,10 @@ const policies = {
   register: { burst: 10, every: 10_000, failsClosed: true },
   /** Asking whether a name is free or a registration token valid. */
   inquiry: { burst: 30, every: 2_000, failsClosed: true },
+  /** "Stricter than normal … such as maximum of 1 request per minute." */
+  loginToken: { burst: 6, every: 60_000, failsClosed: true },
+  /** Letters: each reaches somebody who may not have asked for it. */
+  mail: { burst: 10, every: 30_000, failsClosed: true },
   refresh: { burst: 30, every: 2_000, failsClosed: true },
   /** Operations that ask for the password once more. */
   interactiveAuth: { burst: 20, every: 3_000, failsClosed: true },
