@@ -1,7 +1,10 @@
 import { cloudflareTest } from '@cloudflare/vitest-plugin'
 import { defineConfig } from 'vitest/config'
 
-/** Two projects: `node` runs the pure core in milliseconds, `workerd` runs Workers and Durable Objects on the real runtime. */
+/**
+ * Three projects: `node` runs the pure core in milliseconds, `workerd` runs Workers and Durable Objects on the real runtime,
+ * `interop` runs this server against another one.
+ */
 export default defineConfig({
   test: {
     projects: [
@@ -34,6 +37,17 @@ export default defineConfig({
           name: 'workerd',
           include: ['test/workerd/**/*.test.ts', 'test/federation/**/*.test.ts'],
           testTimeout: 30_000,
+          hookTimeout: 30_000,
+        },
+      },
+      {
+        test: {
+          name: 'interop',
+          include: ['test/interop/**/*.test.ts'],
+          globalSetup: ['test/interop/setup/servers.ts'],
+          // They share two servers and the wire between them.
+          fileParallelism: false,
+          testTimeout: 60_000,
           hookTimeout: 30_000,
         },
       },

@@ -3,6 +3,7 @@ import { Agent, request } from 'node:http'
 
 export interface Client {
   readonly userId: string
+  readonly accessToken: string
   call(method: string, path: string, body?: object): Promise<Answer>
 }
 
@@ -34,6 +35,7 @@ function clientOf(base: string, { json }: Answer): Client {
   const token = text(json, 'access_token')
   return {
     userId: text(json, 'user_id'),
+    accessToken: token,
     call: (method, path, body) => send(base, method, `/_matrix/client/v3${path}`, token, body),
   }
 }
