@@ -40,6 +40,7 @@ import * as refresh from './client-server/refresh.ts'
 import * as relations from './client-server/relations.ts'
 import * as registration from './client-server/registration.ts'
 import * as reportContent from './client-server/report-content.ts'
+import * as eventByTimestamp from './client-server/room-event-by-timestamp.ts'
 import * as roomInitialSync from './client-server/room-initial-sync.ts'
 import * as roomSend from './client-server/room-send.ts'
 import * as roomState from './client-server/room-state.ts'
@@ -77,6 +78,7 @@ import * as serverLeaving from './server-server/leaving.ts'
 import * as serverOpenid from './server-server/openid.ts'
 import * as serverPublicRooms from './server-server/public-rooms.ts'
 import * as query from './server-server/query.ts'
+import * as serverEventByTimestamp from './server-server/room-event-by-timestamp.ts'
 import * as serverSpaceHierarchy from './server-server/space-hierarchy.ts'
 import * as transactions from './server-server/transactions.ts'
 import * as serverVersion from './server-server/version.ts'
@@ -196,6 +198,7 @@ export const operations: readonly Operation[] = [
   rooms.getMembersByRoom,
   rooms.getJoinedMembersByRoom,
   eventContext.getEventContext,
+  eventByTimestamp.getEventByTimestamp,
   messagePagination.getRoomEvents,
   roomInitialSync.roomInitialSync,
   // voip.ts, third-party-lookup.ts, openid.ts
@@ -276,6 +279,7 @@ export const operations: readonly Operation[] = [
   backfill.getRoomState,
   backfill.getRoomStateIds,
   backfill.getEventAuthorization,
+  serverEventByTimestamp.getEventByTimestamp,
   // query.ts, openid.ts
   serverOpenid.exchangeOpenIdToken,
   // public-rooms.ts, space-hierarchy.ts

@@ -147,4 +147,8 @@ export const migrations: readonly string[] = [
   CREATE TABLE search_progress(id INTEGER PRIMARY KEY CHECK (id = 1), below INTEGER NOT NULL);
   INSERT INTO search_progress(id, below) SELECT 1, coalesce(max(nid) + 1, 0) FROM events;
   `,
+  `
+  -- Blocks of 256 nids with the earliest and latest origin_server_ts in each (time-index.ts), noted when somebody asks.
+  CREATE TABLE time_blocks(block INTEGER PRIMARY KEY, earliest INTEGER NOT NULL, latest INTEGER NOT NULL);
+  `,
 ]

@@ -29,6 +29,7 @@ import type { Written } from './author-event.ts'
 import type { ClientEvent } from './client-event.ts'
 import { type ContextRequest, type EventContext, eventContext } from './context.ts'
 import { createRoom, type CreateRequest } from './create-room.ts'
+import { eventAtTime, type FoundInTime, foundInTime, type TimeRequest } from './event-at-time.ts'
 import { eventById, type EventRequest } from './event-by-id.ts'
 import { maySendState, type RoomFacts, roomFacts } from './facts.ts'
 import { forgetRoom, joinRequirements, type MembershipRequest, setMembership } from './membership.ts'
@@ -50,6 +51,7 @@ import {
 import {
   authForServer,
   backfillForServer,
+  eventAtTimeForServer,
   eventForServer,
   missingForServer,
   type MissingRequest,
@@ -59,6 +61,7 @@ import {
 import { joinState, streamState } from './federation/join-state.ts'
 import { makeTemplate, type Template, type TemplateRequest } from './federation/templates.ts'
 import { backfill, pageHasHole } from './federation/backfill.ts'
+import { fetchEventAtTime } from './federation/fetch-at-time.ts'
 import { type PassingEdu, receiptEdu, typingEdu } from './federation/outgoing-ephemeral.ts'
 import { noteOutsideMembership, type OutsideChange } from './federation/outside.ts'
 import type { JoinDeps } from './federation/remote-join.ts'
@@ -354,6 +357,10 @@ export class RoomDO extends DurableObject<Env> {
     return eventForServer(this.#room, origin, eventId)
   }
 
+  async eventAtTimeForServer({ origin, ...asked }: { origin: ServerName; ts: number; dir: 'b' | 'f' }) {
+    return eventAtTimeForServer(this.#room, origin, asked)
+  }
+
   async backfillForServer({ origin, ...asked }: { origin: ServerName; from: EventId[]; limit: number }) {
     return backfillForServer(this.#room, origin, asked)
   }
@@ -401,12 +408,21 @@ export class RoomDO extends DurableObject<Env> {
     return eventContext(this.#room, request, Date.now())
   }
 
+  /** The event nearest to a moment, from other servers where it may be missing here. */
+  async eventAtTime(request: TimeRequest): Promise<Outcome<FoundInTime>> {
+    const near = eventAtTime(this.#room, request)
+    if (!near.ok || !near.hasHole) return near.ok ? foundInTime(near) : near
+    await fetchEventAtTime(this.#room, this.env, request, near.found)
+    const now = eventAtTime(this.#room, request)
+    return now.ok ? foundInTime(now) : now
+  }
+
   /** A page of history. Where some of it is missing here, other servers in the room are asked first. */
   async messages(request: MessagesRequest): Promise<Outcome<Messages>> {
     for (let round = 0; round < maxBackfills; round++) {
       const page = messages(this.#room, request, Date.now())
       if (!page.ok || !pageHasHole(this.#room, request, page)) return page
-      if (!(await backfill(this.#room, this.env))) return page
+      if (!(await backfill(this.#room, this.env, request))) return page
     }
     return messages(this.#room, request, Date.now())
   }

@@ -37,6 +37,13 @@ export function wholeNumber(query: URLSearchParams, name: string, otherwise: num
   return Math.min(Number(text), most)
 }
 
+/** The moment `ts` of a query, in milliseconds since 1970. */
+export function timestamp(query: URLSearchParams): number {
+  const text = query.get('ts') ?? refuse('missing_param', 'ts is needed')
+  const number = /^-?\d{1,16}$/.test(text) ? Number(text) : NaN
+  return Number.isSafeInteger(number) ? number : refuse('invalid_param', 'ts must be a whole number of milliseconds')
+}
+
 /** One of the words that a query parameter takes; undefined when it is not given. */
 export function oneOf<const T extends string>(
   query: URLSearchParams,

@@ -8,6 +8,7 @@
 import type { Pdu } from '#protocol/events/pdu.ts'
 import { parseEventId, type EventId } from '#protocol/identifiers/event-id.ts'
 import type { ServerName } from '#protocol/identifiers/server-name.ts'
+import { parseTimelineToken } from '#protocol/sync/timeline-token.ts'
 
 import type { Env } from '../../../worker/env.ts'
 import { mergeState } from '../merge-state.ts'
@@ -29,37 +30,47 @@ const manyUnknown = 30
  * Whether a page that goes back in time may lack events: it is the last one, or it lies around a place before which events
  * are missing, and such a place there is.
  */
-export function pageHasHole({ reader }: Room, { dir, limit }: MessagesRequest, { chunk }: Messages): boolean {
+export function pageHasHole({ reader }: Room, request: MessagesRequest, { chunk }: Messages): boolean {
+  const { dir, limit } = request
   if (dir !== 'b') return false
   const oldest = chunk.at(-1)?.['event_id']
   const parsed = parseEventId(oldest)
   const depth = chunk.length < limit || !parsed ? 0 : (reader.eventById(parsed)?.depth ?? 0)
-  return reader.sql.exec('SELECT 1 AS found FROM missing_events WHERE depth >= ? LIMIT 1', depth).toArray().length > 0
+  const query = 'SELECT 1 AS found FROM missing_events WHERE depth >= ? AND depth <= ? LIMIT 1'
+  return reader.sql.exec(query, depth, topOf(request)).toArray().length > 0
 }
 
-/** Fetches a page of history before the newest holes. True if that brought events. */
-export async function backfill(room: Room, env: Env): Promise<boolean> {
+/** No event of a page that goes back in time lies deeper than this. */
+function topOf({ from }: MessagesRequest): number {
+  const token = from === undefined ? undefined : parseTimelineToken(from)
+  return token?.kind === 'history' ? token.at.depth : Number.MAX_SAFE_INTEGER
+}
+
+/** Fetches a page of history before the newest holes of a page. True if that brought events. */
+export async function backfill(room: Room, env: Env, request: MessagesRequest): Promise<boolean> {
   const { reader } = room
   const requests = new FederationRequests(env, reader.header())
   const servers = [...reader.joinedServers()].filter((server) => server !== reader.serverName).slice(0, maxServers)
   for (const server of servers) {
-    const from = holes(room)
+    const from = holes(room, topOf(request))
     if (from.length === 0) return false
     const events = await requests.backfill(server, from, perRequest)
-    if (events && events.length > 0 && (await take(room, requests, server, events))) return true
+    if (events && events.length > 0 && (await takeHistory(room, requests, server, events))) return true
   }
   return false
 }
 
-/** The newest missing events. */
-function holes({ reader }: Room): EventId[] {
+/** The newest missing events up to a depth: a jump to a date leaves a hole above the page as well. */
+function holes({ reader }: Room, top: number): EventId[] {
+  const query = 'SELECT event_id FROM missing_events WHERE depth <= ? ORDER BY depth DESC LIMIT 10'
   return reader.sql
-    .exec<{ event_id: EventId }>('SELECT event_id FROM missing_events ORDER BY depth DESC LIMIT 10')
+    .exec<{ event_id: EventId }>(query, top)
     .toArray()
     .map(({ event_id }) => event_id)
 }
 
-async function take(
+/** Judges and stores events of the past, oldest first, with the state before them as the same server tells it. */
+export async function takeHistory(
   room: Room,
   requests: FederationRequests,
   server: ServerName,

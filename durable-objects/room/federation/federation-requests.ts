@@ -64,6 +64,13 @@ export class FederationRequests {
     return pdus?.find(({ event_id }) => event_id === eventId)
   }
 
+  /** The event nearest to a moment, as they say. Spec: #get_matrixfederationv1timestamp_to_eventroomid */
+  async eventAtTime(destination: ServerName, ts: number, dir: 'b' | 'f'): Promise<EventId | undefined> {
+    const path = `/_matrix/federation/v1/timestamp_to_event/${encodeURIComponent(this.#roomId)}?ts=${ts}&dir=${dir}`
+    const answer = await signedFetch(this.#env, { destination, method: 'GET', path, timeoutMs: 6_000 })
+    return answer.ok ? parseEventId(own(answer.json, 'event_id')) : undefined
+  }
+
   /** The state before an event. Spec: #get_matrixfederationv1state_idsroomid */
   async stateIds(
     destination: ServerName,

@@ -10,7 +10,9 @@ import type { ServerName } from '#protocol/identifiers/server-name.ts'
 import type { JsonObject } from '#protocol/json/json.ts'
 
 import type { Room } from '../room.ts'
+import { serverSightOf } from '../server-visibility.ts'
 import { type Nid, outcomes, type StoredEvent } from '../stored-event.ts'
+import { eventsFrom } from '../time-index.ts'
 import { authChainOf } from './join-state.ts'
 import { isServerAllowedIn, isServerIn } from './server-access.ts'
 import { ServerView } from './server-visibility.ts'
@@ -41,6 +43,26 @@ export function eventForServer(room: Room, origin: ServerName, eventId: EventId)
   const event = room.reader.eventById(eventId)
   const shown = event && new ServerView(room, origin).show(event)
   return shown ? { ok: true, event: shown } : fail('unknown_event')
+}
+
+/** Events that the server may not see which are passed over in search of one that it may. */
+const maxHidden = 500
+
+/** The event nearest to a moment that the server may see. Spec: #get_matrixfederationv1timestamp_to_eventroomid */
+export function eventAtTimeForServer(
+  room: Room,
+  origin: ServerName,
+  { ts, dir }: { readonly ts: number; readonly dir: 'b' | 'f' },
+): Outcome<{ event_id: EventId; origin_server_ts: number }> {
+  const refusal = refusalOf(room, origin)
+  if (refusal) return refusal
+  const sight = serverSightOf(room, origin)
+  let hidden = 0
+  for (const event of eventsFrom(room.reader, ts, dir)) {
+    if (sight.mayRead(event)) return { ok: true, event_id: event.event_id, origin_server_ts: event.origin_server_ts }
+    if (++hidden === maxHidden) break
+  }
+  return fail('unknown_event', 'There is no event on that side of that moment')
 }
 
 /** Events before these, newest first, these included. Spec: #get_matrixfederationv1backfillroomid */

@@ -2,10 +2,14 @@
 import type { JsonObject } from '#protocol/json/json.ts'
 import { parseServerName, type ServerName } from '#protocol/identifiers/server-name.ts'
 import { canonicalJsonLoose } from '#protocol/json/canonical-json.ts'
+import { parsePdu } from '#protocol/events/event-format.ts'
+import type { Pdu } from '#protocol/events/pdu.ts'
+import { type RoomVersion, roomVersions, rulesOf } from '#protocol/room-versions/rules.ts'
+import { signEvent } from '#protocol/signing/event-signatures.ts'
 import { encodeBase64Unpadded } from '#protocol/signing/base64.ts'
 import { signingKeyOf } from '#protocol/signing/keys.ts'
 import { env } from 'cloudflare:workers'
-import { vi } from 'vitest'
+import { expect, vi } from 'vitest'
 
 import { authorization } from '../../../worker/federation-client/signed-fetch.ts'
 import { nodeCrypto } from '../../../worker/node-crypto.ts'
@@ -78,4 +82,28 @@ export function serversAnswer(servers: Readonly<Record<string, Reply>>): string[
       : Response.json({ errcode: 'M_UNRECOGNIZED', error: 'not here' }, { status: 404 })
   })
   return asked
+}
+
+/** What that server makes of a template: an event with hash and signature. */
+export function signedBy({ identity }: OtherServer, version: RoomVersion, template: JsonObject) {
+  const rules = rulesOf(version)
+  if (!rules) throw new TypeError(version)
+  const parsed = parsePdu(rules, signEvent(rules, template, identity.serverName, identity.key, nodeCrypto), nodeCrypto)
+  if (!parsed.ok) throw new Error(parsed.message)
+  return parsed.pdu
+}
+
+/** Joins a user of that server to a room of ours. */
+export async function joinOver(server: OtherServer, userId: string, roomId: string): Promise<Pdu> {
+  const [id, member] = [encodeURIComponent(roomId), encodeURIComponent(userId)]
+  const versions = roomVersions.map((version) => `ver=${version}`).join('&')
+  const made = await server.ask<{ room_version: RoomVersion; event: JsonObject }>(
+    'GET',
+    `/make_join/${id}/${member}?${versions}`,
+  )
+  expect(made).toMatchObject({ status: 200 })
+  const pdu = signedBy(server, made.body.room_version, made.body.event)
+  const path = `/_matrix/federation/v2/send_join/${id}/${encodeURIComponent(pdu.event_id)}`
+  expect(await server.ask('PUT', path, pdu.json)).toMatchObject({ status: 200 })
+  return pdu
 }
