@@ -5,7 +5,7 @@
 import { type ServerName } from '#protocol/identifiers/server-name.ts'
 import { serverNameOf, type UserId } from '#protocol/identifiers/user-id.ts'
 import { canonicalJsonLoose } from '#protocol/json/canonical-json.ts'
-import { isObject, type JsonObject } from '#protocol/json/json.ts'
+import { isObject, type JsonObject, type JsonValue } from '#protocol/json/json.ts'
 import type { RoomVersion } from '#protocol/room-versions/rules.ts'
 import { encodeBase64Unpadded } from '#protocol/signing/base64.ts'
 import { signJson } from '#protocol/signing/sign-json.ts'
@@ -126,16 +126,17 @@ export function residentOf(room: RoomTimeline, lies: Resident = {}): Record<stri
 
 const here = serverNameOf(user(`@x:${env.SERVER_NAME}`))
 
-/** A request of a server to ours, signed by it; `claims`: what the header says. */
+/** A request of a server to ours, signed with its key, or with that of `signer` in its name. */
 export function askAs<Body = JsonObject>(
   server: ServerName,
   method: 'GET' | 'PUT' | 'POST',
   path: string,
   body?: JsonObject,
+  signer: ServerName = server,
 ): Promise<Answer<Body>> {
   const whole = path.startsWith('/_') ? path : `/_matrix/federation/v1${path}`
   const request = { destination: here, method, path: whole, ...(body ? { body } : {}) }
-  const header = authorization(request, { serverName: server, key: keyOf(server), crypto: nodeCrypto })
+  const header = authorization(request, { serverName: server, key: keyOf(signer), crypto: nodeCrypto })
   return send<Body>(method, whole, body && canonicalJsonLoose(body), { Authorization: header })
 }
 
@@ -143,7 +144,7 @@ let transactions = 0
 /** A transaction; the answer's `pdus`. */
 export async function transact(
   server: ServerName,
-  { pdus = [], edus = [] }: { readonly pdus?: readonly JsonObject[]; readonly edus?: readonly JsonObject[] },
+  { pdus = [], edus = [] }: { readonly pdus?: readonly JsonValue[]; readonly edus?: readonly JsonValue[] },
 ): Promise<Answer<{ pdus: Record<string, { error?: string }> }>> {
   const body = { origin: server, origin_server_ts: 1, pdus, edus }
   return askAs(server, 'PUT', `/send/h${(transactions += 1)}`, body)

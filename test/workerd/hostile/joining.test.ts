@@ -307,7 +307,7 @@ it('case 24: events of a server whose keys nobody can get are left out, and the 
   })
   expect(await joining(room)).toMatchObject({ status: 200 })
   const members = (await fullState(alice, room.roomId)).filter(({ type }) => type === 'm.room.member')
-  expect(members.map(({ state_key }) => state_key).toSorted()).toEqual([alice.userId, creator].toSorted())
+  expect(new Set(members.map(({ state_key }) => state_key))).toEqual(new Set([alice.userId, creator]))
 })
 
 it('case 23: the state of the room comes in the first sync, and nothing hidden in the answer does', async () => {
