@@ -4,11 +4,16 @@
  * Spec: client-server-api/#fallback: "This MUST return an HTML page which can perform this authentication stage." Stages that
  * prove who somebody is (passwords) are not done here: the page cannot know for whom the session was opened.
  */
+import { isObject, own } from '#protocol/json/json.ts'
+
 import { performFallbackStage } from '../accounts/interactive-auth.ts'
 import { limitAddress } from '../middleware/rate-limit.ts'
 import { type Call, operation } from '../operation.ts'
 import { escapeHtml, pageResponse } from '../pages/page.ts'
+import { readTextBody } from '../read-body.ts'
 import { refuse } from '../refusal.ts'
+import type { Settings } from '../settings.ts'
+import type { Terms } from '../settings/terms.ts'
 
 type Asked = Call<'/:authType', 'none', undefined>
 
@@ -41,13 +46,9 @@ export const submitAuthFallback = operation(
   async (call) => {
     const { env, settings, request, path: asked } = call
     limitAddress('inquiry', request, settings)
-    const length = Number(request.headers.get('Content-Length') ?? 0)
-    if (length > maxForm) refuse('too_large')
-    const text = await request.text()
-    if (text.length > maxForm) refuse('too_large')
-    const filled = new URLSearchParams(text)
+    const filled = new URLSearchParams(await readTextBody(request, { maxBody: maxForm }))
     const session = sessionOf(filled)
-    if (!fields[asked.authType]) return form(call, session)
+    if (!stageOf(asked.authType, settings)) return form(call, session)
     const passed = await performFallbackStage(env, session, asked.authType, { token: filled.get('token') ?? '' })
     if (passed === 'unknown_session') return form(call, session, 'This sign-in is unknown or has expired.')
     if (passed === 'failed') return form(call, session, 'That was not right.')
@@ -55,12 +56,27 @@ export const submitAuthFallback = operation(
   },
 )
 
+function stageOf(authType: string, { registrationTerms }: Settings) {
+  if (authType === 'm.login.terms' && registrationTerms) return { title: 'Terms', html: termsHtml(registrationTerms) }
+  return Object.hasOwn(fields, authType) ? fields[authType] : undefined
+}
+
+/** Every policy in every language that the owner has it in. */
+function termsHtml({ policies }: Terms): string {
+  const documents = Object.values(policies).flatMap((policy) => (isObject(policy) ? Object.values(policy) : []))
+  const links = documents.filter(isObject).map((document) => {
+    const [name, url] = [String(own(document, 'name')), String(own(document, 'url'))]
+    return `<li><a href="${escapeHtml(url)}" target="_blank" rel="noreferrer">${escapeHtml(name)}</a></li>`
+  })
+  return `<p>By going on you accept:</p><ul>${links.join('')}</ul>`
+}
+
 function sessionOf(from: URLSearchParams): string {
   return from.get('session') || refuse('missing_param', 'session is missing')
 }
 
-function form({ path: { authType } }: Pick<Asked, 'path'>, session: string, problem?: string): Response {
-  const stage = Object.hasOwn(fields, authType) ? fields[authType] : undefined
+function form({ path: { authType }, settings }: Pick<Asked, 'path' | 'settings'>, session: string, problem?: string): Response {
+  const stage = stageOf(authType, settings)
   if (!stage) return refuse('not_found', 'There is no page for that stage')
   const body =
     (problem === undefined ? '' : `<p role="alert">${escapeHtml(problem)}</p>`) +

@@ -89,39 +89,54 @@ export const getEvents = operation(
     const from = query.get('from') ?? undefined
     if (wanted === null) {
       if (requester.isGuest) return refuse('guest_forbidden', 'Guests name the room_id they watch')
-      return stream(call, from, timeout, {})
+      return stream(call, from, timeout, undefined)
     }
     const roomId = parseRoomId(wanted) ?? refuse('invalid_param', 'room_id is not a room ID')
     const joined = await userSyncOf(env, requester.userId).joinedRooms()
-    if (joined.includes(roomId)) return stream(call, from, timeout, { rooms: [roomId] })
+    if (joined.includes(roomId)) return stream(call, from, timeout, roomId)
     return peek(call, roomId, from, timeout)
   },
 )
 
-/** What happened since `from`; from now on where that is not given. */
-async function stream(call: Asked, from: string | undefined, timeout: number, room: JsonObject): Promise<JsonObject> {
-  const filter = JSON.stringify({ room })
-  const since = from ?? (await now(call))
-  const answer = await synced(call, { filter, since, timeout: String(timeout) })
-  const rooms = objectIn(answer, 'rooms')
+/**
+ * What happened since `from`, in one room or in all; from now on where that is not given. News of other kinds do not end the
+ * wait. Every room is read, wanted or not: the token that goes with the answer says that it was.
+ */
+async function stream(call: Asked, from: string | undefined, timeout: number, only: RoomId | undefined) {
+  const filter = JSON.stringify({ room: { timeline: { limit: 100 } } })
+  const deadline = Date.now() + timeout
+  const start = from ?? (await now(call))
+  for (let since = start; ;) {
+    const left = Math.max(0, deadline - Date.now())
+    const answer = await synced(call, { filter, since, timeout: String(left) })
+    const end = String(answer['next_batch'])
+    const chunk = eventsIn(objectIn(answer, 'rooms'), call.requester.userId, only)
+    if (chunk.length > 0 || Date.now() >= deadline) return { start, end, chunk }
+    since = end
+  }
+}
+
+function eventsIn(rooms: JsonObject, reader: UserId, only: RoomId | undefined): JsonValue[] {
+  const slices = (section: string) =>
+    Object.entries(objectIn(rooms, section)).filter(([roomId]) => only === undefined || roomId === only)
   const chunk = ['join', 'leave'].flatMap((section) =>
-    Object.entries(objectIn(rooms, section)).flatMap(([roomId, slice]) =>
+    slices(section).flatMap(([roomId, slice]) =>
       ['state', 'timeline', 'ephemeral'].flatMap((part) =>
         inRoom(roomId, listIn(objectIn(isObject(slice) ? slice : {}, part), 'events')),
       ),
     ),
   )
-  const invites = Object.entries(objectIn(rooms, 'invite')).flatMap(([roomId, slice]) => {
-    const { invite } = oldInvite(roomId, slice, call.requester.userId)
+  const invites = slices('invite').flatMap(([roomId, slice]) => {
+    const { invite } = oldInvite(roomId, slice, reader)
     return invite === undefined ? [] : [invite]
   })
-  return { start: since, end: String(answer['next_batch']), chunk: [...chunk, ...invites] }
+  return [...chunk, ...invites]
 }
 
 /** A token for the present. */
 async function now(call: Asked): Promise<string> {
-  const nothing = { room: { rooms: [] }, account_data: { types: [] }, presence: { types: [] } }
-  return String((await synced(call, { filter: JSON.stringify(nothing) }))['next_batch'])
+  const little = { room: { timeline: { limit: 1 }, state: { lazy_load_members: true } } }
+  return String((await synced(call, { filter: JSON.stringify(little) }))['next_batch'])
 }
 
 /** The news of a room that anyone may read. */

@@ -31,6 +31,9 @@ describe('a filter from a client', () => {
     ['a limit as text', { presence: { limit: '10' } }, 'presence.limit'],
     ['types that are no list', { room: { state: { types: 'm.room.member' } } }, 'room.state.types'],
     ['a list with a number', { room: { rooms: ['!a:b', 7] } }, 'room.rooms'],
+    ['a room that is none', { room: { timeline: { rooms: ['room'] } } }, 'room.timeline.rooms'],
+    ['a room that is a user', { room: { not_rooms: ['@a:b'] } }, 'room.not_rooms'],
+    ['a sender that is none', { presence: { not_senders: ['a'] } }, 'presence.not_senders'],
     ['an unknown format', { event_format: 'yaml' }, 'event_format'],
     ['a room filter that is a list', { room: [] }, 'room'],
   ])('is refused when it is %s', (_, json, path) => {

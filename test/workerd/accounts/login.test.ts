@@ -27,7 +27,9 @@ describe('signing in', () => {
   const type = 'm.login.password'
 
   test('the flows are listed', async () => {
-    expect((await anonymous.get('/login')).body).toEqual({ flows: [{ type: 'm.login.password' }] })
+    expect((await anonymous.get('/login')).body).toEqual({
+      flows: [{ type: 'm.login.password' }, { type: 'm.login.token', get_login_token: true }],
+    })
     expect((await anonymous.get('/_matrix/client/r0/login')).status).toBe(200)
   })
 
@@ -66,7 +68,9 @@ describe('signing in', () => {
     [403, 'M_FORBIDDEN', email],
     [400, 'M_UNKNOWN', { identifier: { type: 'm.id.magic' } }],
     [400, 'M_UNKNOWN', { type: 'm.login.dummy', identifier: user }],
-    [400, 'M_UNKNOWN', { type: 'm.login.token', token: 'x' }],
+    [403, 'M_FORBIDDEN', { type: 'm.login.token', token: 'x' }],
+    [400, 'M_MISSING_PARAM', { type: 'm.login.token' }],
+    [400, 'M_BAD_JSON', { type: 'm.login.token', token: 7 }],
     [400, 'M_MISSING_PARAM', { identifier: user, password: undefined }],
     [400, 'M_MISSING_PARAM', { identifier: user, type: undefined }],
     [400, 'M_MISSING_PARAM', {}],

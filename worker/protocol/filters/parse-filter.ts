@@ -4,6 +4,8 @@
  * Spec: data/api/client-server/definitions/{sync,event,room_event}_filter.yaml. Fields which the specification does not
  * know are dropped; a known field of the wrong form refuses the whole filter, since guessing would hide events.
  */
+import { parseRoomId } from '../identifiers/room-id.ts'
+import { parseUserId } from '../identifiers/user-id.ts'
 import { isObject, own } from '../json/json.ts'
 import type { EventFilter, RoomEventFilter, RoomFilter, SyncFilter } from './filter.ts'
 
@@ -61,28 +63,35 @@ const count = field((value): value is number => Number.isSafeInteger(value) && N
 const texts = field(
   (value): value is readonly string[] => Array.isArray(value) && value.every((item) => typeof item === 'string'),
 )
+const listOf = (is: (text: string) => boolean) =>
+  field(
+    (value): value is readonly string[] =>
+      Array.isArray(value) && value.every((item) => typeof item === 'string' && is(item)),
+  )
+const users = listOf((text) => parseUserId(text) !== undefined)
+const rooms = listOf((text) => parseRoomId(text) !== undefined)
 const format = field((value): value is 'client' | 'federation' => value === 'client' || value === 'federation')
 
 const eventFields: Fields<EventFilter> = {
   limit: count,
   types: texts,
   not_types: texts,
-  senders: texts,
-  not_senders: texts,
+  senders: users,
+  not_senders: users,
 }
 const eventFilter = object<EventFilter>(eventFields)
 const roomEventFilter = object<RoomEventFilter>({
   ...eventFields,
-  rooms: texts,
-  not_rooms: texts,
+  rooms,
+  not_rooms: rooms,
   contains_url: flag,
   lazy_load_members: flag,
   include_redundant_members: flag,
   unread_thread_notifications: flag,
 })
 const roomFilter = object<RoomFilter>({
-  rooms: texts,
-  not_rooms: texts,
+  rooms,
+  not_rooms: rooms,
   include_leave: flag,
   state: roomEventFilter,
   timeline: roomEventFilter,
