@@ -54,6 +54,7 @@ import * as synapseRegister from './client-server/synapse-register.ts'
 import * as synapseRegistrationTokens from './client-server/synapse-registration-tokens.ts'
 import * as staticLogin from './client-server/static-login.ts'
 import * as support from './client-server/support.ts'
+import * as slidingSync from './client-server/sliding-sync.ts'
 import * as sync from './client-server/sync.ts'
 import * as tags from './client-server/tags.ts'
 import * as thirdPartyLookup from './client-server/third-party-lookup.ts'
@@ -159,6 +160,8 @@ export const operations: readonly Operation[] = [
   receipts.postReceipt,
   // sync.ts
   sync.sync,
+  // sliding-sync.ts (MSC4186)
+  slidingSync.slidingSync,
   // old-sync.ts
   oldSync.initialSync,
   oldSync.getEvents,

@@ -39,7 +39,8 @@ export interface Change {
   readonly only?: UserId
 }
 
-export type Tell = (user: UserId, news: News) => Promise<void>
+/** Tells a user's object; true when it wants to hear of the next change, read or not (sliding sync, which sorts all rooms). */
+export type Tell = (user: UserId, news: News) => Promise<boolean | void>
 
 /** Long enough for a client that listens to have read, in milliseconds. */
 const settleAfter = 10_000
@@ -141,13 +142,23 @@ export class Notifier {
     const { roomId, pos } = reader.header()
     // A membership that state resolution took away is one that never was.
     const membership = reader.membership(user) ?? 'leave'
+    const typing = this.#typingVersion()
     try {
-      await this.#tell(user, { roomId, pos, typing: this.#typingVersion(), membership })
+      const isListening = await this.#tell(user, { roomId, pos, typing, membership })
+      if (isListening === true) this.#goOn(user, pos, typing)
     } catch (error) {
       console.error('a user was not told', user, error)
       this.#noLongerQuiet(user)
       this.#isBehind = true
     }
+  }
+
+  /** A user who listens to everything was told of a version of the room: what came meanwhile is next. */
+  #goOn(user: UserId, pos: number, typing: number): void {
+    this.#noLongerQuiet(user)
+    if (this.#room.reader.header().pos === pos && this.#typingVersion() === typing) return
+    if (this.#room.reader.localJoined().has(user)) this.#quietUsers().add(user)
+    void this.#start(user)
   }
 
   #noLongerQuiet(user: UserId): void {

@@ -24,7 +24,10 @@ import { nodeCrypto } from '../../worker/node-crypto.ts'
 import { errorResponse } from '../../worker/refusal.ts'
 import { serverIdentity, type ServerIdentity } from '../../worker/server-identity.ts'
 import { settingsOf } from '../../worker/settings.ts'
+import { userSyncOf } from '../../worker/sync/user-sync.ts'
 import { AlarmScheduler } from '../shared/alarm-scheduler.ts'
+import type { RoomChange } from '../user-sync/marks.ts'
+import type { ListFacts } from '../user-sync/sliding/room-facts.ts'
 import type { Written } from './author-event.ts'
 import type { ClientEvent } from './client-event.ts'
 import { type ContextRequest, type EventContext, eventContext } from './context.ts'
@@ -74,6 +77,8 @@ import { restrictionOf } from './restricted-join.ts'
 import { openRoom, type Room } from './room.ts'
 import { sendEvent, type SendRequest } from './send-event.ts'
 import type { Slice, SliceRequest } from './slice.ts'
+import { listFacts } from './sliding/list-facts.ts'
+import { slidingSlice, type SlidingSlice, type SlidingSliceRequest } from './sliding/sliding-slice.ts'
 import {
   foundEvents,
   type Found,
@@ -131,7 +136,7 @@ export class RoomDO extends DurableObject<Env> {
     this.#notifier = new Notifier(
       this.#room,
       this.#alarms,
-      async (user, news) => env.USER_SYNC.get(env.USER_SYNC.idFromName(user)).roomChanged(news),
+      async (user, news) => userSyncOf(env, user).roomChanged({ ...news, facts: this.#facts(user) }),
       () => this.#room.memory.typing.version,
     )
     this.#members = new RemoteMemberIndex(this.#room, remoteMemberList(env))
@@ -537,6 +542,29 @@ export class RoomDO extends DurableObject<Env> {
   }
 
   // —— Sync ——
+
+  #facts(user: UserId): ListFacts | undefined {
+    return listFacts(this.#room, user, Date.now())
+  }
+
+  /** What a reader has to hear over sliding sync. In the same turn they become tellable again. */
+  async slidingSlice(request: SlidingSliceRequest): Promise<Outcome<SlidingSlice>> {
+    const now = Date.now()
+    const slice = slidingSlice(this.#room, request, now)
+    if (!slice.ok) return slice
+    this.#notifier.read(request.reader)
+    return { ...slice, change: { ...slice.change, facts: this.#facts(request.reader) } }
+  }
+
+  /** What the room would tell a user now; in the same turn they become tellable again. Null where it knows nothing. */
+  async newsFor({ user }: { user: UserId }): Promise<RoomChange | null> {
+    const { reader, memory } = this.#room
+    if (!reader.isKnown()) return null
+    this.#notifier.read(user)
+    const { roomId, pos } = reader.header()
+    const membership = reader.membership(user) ?? 'leave'
+    return { roomId, pos, typing: memory.typing.version, membership, facts: this.#facts(user) }
+  }
 
   /** What a reader of `/sync` has to hear. In the same turn they become tellable again. */
   async syncSlice(request: SliceRequest): Promise<Outcome<Slice>> {

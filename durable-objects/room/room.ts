@@ -13,6 +13,7 @@ import { LazyMembers } from './lazy-members.ts'
 import { MergeMemory } from './merge-memory.ts'
 import { migrations } from './migrations.ts'
 import { Reader } from './reader.ts'
+import type { SharedFacts } from './sliding/list-facts.ts'
 import { StateGroups } from './state-groups.ts'
 import type { GroupId } from './stored-event.ts'
 import type { MemberCounts } from './summary.ts'
@@ -36,6 +37,7 @@ export interface ReadMemory {
   readonly lazyMembers: LazyMembers
   readonly unread: UnreadMemory
   counts: MemberCounts | undefined
+  listFacts: SharedFacts | undefined
 }
 
 /** Opens what this object stores; the tables of a known room are brought up to date. */
@@ -50,7 +52,13 @@ export function openRoom(storage: DurableObjectStorage, serverName: ServerName, 
     merges.forget()
   }
   const transactor = new Transactor(storage, reader, forget)
-  const memory = { typing: new Typing(), lazyMembers: new LazyMembers(), unread: newUnreadMemory(), counts: undefined }
+  const memory = {
+    typing: new Typing(),
+    lazyMembers: new LazyMembers(),
+    unread: newUnreadMemory(),
+    counts: undefined,
+    listFacts: undefined,
+  }
   return { serverName, crypto, reader, groups, transactor, merges, memory }
 }
 

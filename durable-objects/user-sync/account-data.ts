@@ -66,6 +66,15 @@ export function roomAccountData(sql: Sql, roomId: RoomId): AccountDataEvent[] {
     .map(({ type, content }) => ({ type, content: JSON.parse(content) }))
 }
 
+/** The account data of one room, or (`''`) the global ones, that changed after a position. */
+export function roomAccountDataAfter(sql: Sql, roomId: RoomId | '', position: number): AccountDataEvent[] {
+  const query = 'SELECT type, content FROM account_data WHERE room_id = ? AND position > ? ORDER BY position'
+  return sql
+    .exec<{ type: string; content: string }>(query, roomId, position)
+    .toArray()
+    .map(({ type, content }) => ({ type, content: JSON.parse(content) }))
+}
+
 /** Users whose events and invites this user does not want. Spec: client-server-api/#ignoring-users. */
 export function ignoredUsers(sql: Sql): string[] {
   const content = getAccountData(sql, { type: 'm.ignored_user_list' })

@@ -20,6 +20,7 @@ import type { RoomId } from '#protocol/identifiers/room-id.ts'
 import type { SinceToken } from '#protocol/sync/since-token.ts'
 
 import type { Sql } from '../shared/sql.ts'
+import type { ListFacts } from './sliding/room-facts.ts'
 import { advance, type Stream } from './stream.ts'
 
 export type Membership = 'join' | 'invite' | 'knock' | 'leave' | 'ban'
@@ -37,6 +38,8 @@ export interface RoomVersion {
 export interface RoomChange extends RoomVersion {
   readonly roomId: RoomId
   readonly membership: Membership
+  /** For lists of sliding sync. */
+  readonly facts?: ListFacts | undefined
 }
 
 export interface ServedRoom extends RoomVersion {
@@ -66,6 +69,15 @@ function roomRow(sql: Sql, roomId: RoomId): RoomRow | undefined {
       roomId,
     )
     .toArray()[0]
+}
+
+/** What is known of a room, and the position at which that became known. */
+export function roomKnown(
+  sql: Sql,
+  roomId: RoomId,
+): (RoomVersion & { membership: Membership; changedAt: number }) | undefined {
+  const row = roomRow(sql, roomId)
+  return row && { pos: row.pos, typing: row.typing, membership: row.membership, changedAt: row.changed_at }
 }
 
 /** The membership that a room told last. */

@@ -146,4 +146,47 @@ export const migrations: readonly string[] = [
     device_data TEXT NOT NULL
   );
   `,
+  `
+  -- What lists of sliding sync go by (sliding/room-facts.ts), as each room told it last, at its own "pos".
+  CREATE TABLE room_facts(
+    room_id TEXT PRIMARY KEY,
+    pos INTEGER NOT NULL,
+    bump INTEGER NOT NULL,           -- time of the last activity, in ms
+    bumped_at INTEGER NOT NULL,      -- position at which that became known
+    state INTEGER NOT NULL,          -- another number with every change of the room's state
+    state_at INTEGER NOT NULL,       -- position at which that became known
+    by_user TEXT,                    -- who invited, kicked or banned this user
+    about TEXT,                      -- JSON: name, type, encryption, children; NULL while nothing is known
+    stale INTEGER NOT NULL           -- 1: the room may have moved on without telling
+  ) WITHOUT ROWID;
+
+  -- Connections of sliding sync (sliding/connections.ts). "acked": the answer that the client has shown to have; "sent":
+  -- the newest one, 0 where it has that; each with the position where the stream was read.
+  CREATE TABLE connections(
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    device_id TEXT NOT NULL,
+    conn_id TEXT NOT NULL,
+    acked INTEGER NOT NULL,
+    acked_read INTEGER NOT NULL,
+    sent INTEGER NOT NULL,
+    sent_read INTEGER NOT NULL,
+    used_day INTEGER NOT NULL,
+    params TEXT NOT NULL,            -- the newest request, JSON
+    idle TEXT NOT NULL,              -- JSON: up to which position there was nothing for that request
+    UNIQUE (device_id, conn_id)
+  );
+  -- What a client was given of a room, by answer: the newest row up to "acked" counts.
+  CREATE TABLE connection_rooms(
+    connection INTEGER NOT NULL,
+    room_id TEXT NOT NULL,
+    answer INTEGER NOT NULL,
+    pos INTEGER NOT NULL,
+    typing INTEGER NOT NULL,
+    membership TEXT NOT NULL,
+    account_at INTEGER NOT NULL,     -- account data up to this position went out
+    config INTEGER NOT NULL,         -- room_configs.id
+    PRIMARY KEY (connection, room_id, answer)
+  ) WITHOUT ROWID;
+  CREATE TABLE room_configs(id INTEGER PRIMARY KEY, json TEXT NOT NULL UNIQUE);
+  `,
 ]

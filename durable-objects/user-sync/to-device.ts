@@ -70,19 +70,20 @@ export function toDeviceAfter(
   deviceId: string,
   position: number,
   read: number,
+  limit = perAnswer,
 ): { events: ToDeviceEvent[]; upTo: number; last: number | undefined } {
   const rows = sql
     .exec<{ position: number; sender: string; type: string; content: string }>(
       'SELECT position, sender, type, content FROM to_device WHERE device_id = ? AND position > ? ORDER BY position LIMIT ?',
       deviceId,
       position,
-      perAnswer,
+      limit,
     )
     .toArray()
   return {
     events: rows.map(({ sender, type, content }) => ({ sender, type, content: JSON.parse(content) })),
     last: rows.at(-1)?.position,
-    upTo: rows.length < perAnswer ? read : (rows.at(-1)?.position ?? read),
+    upTo: rows.length < limit ? read : (rows.at(-1)?.position ?? read),
   }
 }
 

@@ -6,11 +6,12 @@
  * This class is the RPC surface; each method reads, decides and writes in one synchronous turn, through the file that
  * holds the idea. A user's rooms call `roomChanged`; the Worker that answers `/sync` calls `fetch` and `commit`.
  */
-import { fail, type Outcome } from '#protocol/errors.ts'
+import { fail, type Failure, type Outcome } from '#protocol/errors.ts'
 import type { RoomId } from '#protocol/identifiers/room-id.ts'
 import type { UserId } from '#protocol/identifiers/user-id.ts'
 import type { JsonObject } from '#protocol/json/json.ts'
 import type { PushRuleEdit, StoredPushRules } from '#protocol/push-rules/stored-rules.ts'
+import { parseSlidingUrl, slidingIdleHeader, type SlidingRequest } from '#protocol/sliding-sync/request.ts'
 import { formatSinceToken, parseSinceToken, type SinceToken } from '#protocol/sync/since-token.ts'
 import { type Idle, idleHeader, parseWaitUrl } from '#protocol/sync/wait-request.ts'
 import type { SessionToBackUp } from '#protocol/device-keys/key-backup.ts'
@@ -28,6 +29,7 @@ import { announcerFor } from '../../worker/e2ee/announcer.ts'
 import { AlarmScheduler } from '../shared/alarm-scheduler.ts'
 
 import type { Env } from '../../worker/env.ts'
+import { remote } from '../../worker/remote.ts'
 import { migrate } from '../shared/migrate.ts'
 import {
   type AccountDataEvent,
@@ -57,7 +59,6 @@ import {
   type WrongVersion,
 } from './key-backup.ts'
 import {
-  applyRoomChange,
   commitServed,
   type FailedRoom,
   heardOf,
@@ -79,41 +80,62 @@ import {
 import { beginDay, dayOf } from './prune.ts'
 import { changePushRules, copyRoomRule, getPushRules, type PushRulesEdited } from './push-rules.ts'
 import { hasNews, readStream } from './read.ts'
+import { commitSliding, noteChange, type SlidingAnswer } from './sliding/commit-sliding.ts'
+import { connect, newsFor } from './sliding/connect.ts'
+import { dropConnections, GivenMemory } from './sliding/connections.ts'
+import type { SlidingState } from './sliding/read-sliding.ts'
+import { countStaleRooms, refreshRooms } from './sliding/refresh.ts'
+import { RoomIndex } from './sliding/room-index.ts'
+import { hasSlidingNews, idleOf, type SlidingRead } from './sliding/sliding-read.ts'
+import { Turns } from './sliding/turns.ts'
 import { loadStream } from './stream.ts'
 import { deliverToDevices, queueToDevice, type ToDeviceDelivery, type ToDeviceEvent } from './to-device.ts'
-import { addWaiter, wakeWaiters } from './waiters.ts'
+import { addWaiter, endWaitersOf, hasSlidingWaiter, wakeWaiters } from './waiters.ts'
 
 /** Telling others of one's devices is cut off when the object dies: then the alarm does it, in ms. */
 const announceWithin = 20_000
 /** What can wait, in ms. */
 const laterWithin = 4_000
+/** A client of sliding sync that was here within this, in ms, will be back: rooms tell every change. */
+const stillListening = 60_000
+/** So many rooms are asked how they stand before an answer; where they are more, it goes by what is known. */
+const fewRooms = 100
 
 export class UserSyncDO extends DurableObject<Env> {
   readonly #sql = this.ctx.storage.sql
   readonly #stream
   readonly #alarms = new AlarmScheduler<'announce'>(this.ctx.storage)
   #announcing: Promise<void> | undefined
+  readonly #sliding: SlidingState
+  /** When a client asked last by sliding sync, in ms. */
+  #slidAt = 0
+  #refreshing: Promise<void> | undefined
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env)
     migrate(ctx.storage, migrations)
     this.#stream = loadStream(this.#sql, () => crypto.randomUUID().slice(0, 8))
+    const [index, given, turns] = [new RoomIndex(this.#sql), new GivenMemory(), new Turns()]
+    this.#sliding = { sql: this.#sql, stream: this.#stream, index, given, turns }
   }
 
   /**
    * A room tells that it has something newer for this user, or that the user's membership changed. May come twice, late
-   * and out of order; `pos`, `typing` and `membership` must have been read in one turn of the room.
+   * and out of order; `pos`, `typing` and `membership` must have been read in one turn of the room. Answers whether the
+   * next change is wanted as well, read or not: a client of sliding sync is here.
    */
-  async roomChanged(change: RoomChange): Promise<void> {
+  async roomChanged(change: RoomChange): Promise<boolean> {
     beginDay(this.#sql, this.#stream, Date.now())
     const before = membershipIn(this.#sql, change.roomId)
-    if (!applyRoomChange(this.#sql, this.#stream, change)) return
+    const isListening = Date.now() < this.#slidAt + stillListening || hasSlidingWaiter(this.ctx)
+    if (!noteChange(this.#sliding, change, !isListening)) return isListening
     this.#wake()
     const isNewcomer = before !== 'join' && membershipIn(this.#sql, change.roomId) === 'join'
-    if (!isNewcomer) return
+    if (!isNewcomer) return isListening
     // Not at once: rooms are often joined several at a time, and their members hear of the join itself.
     noteDeviceChange(this.#sql, { kind: 'joined', name: change.roomId })
     this.#alarms.ensure('announce', Date.now() + laterWithin)
+    return isListening
   }
 
   /**
@@ -121,6 +143,8 @@ export class UserSyncDO extends DurableObject<Env> {
    * there is no news and the client can wait, a WebSocket that will carry such an answer as its only frame.
    */
   override async fetch(request: Request): Promise<Response> {
+    const sliding = parseSlidingUrl(request.url)
+    if (sliding) return this.#slide(sliding)
     const { wait, ...asked } = parseWaitUrl(request.url)
     const now = Date.now()
     const result = readStream(this.#sql, this.#stream, asked, now)
@@ -129,6 +153,54 @@ export class UserSyncDO extends DurableObject<Env> {
     const webSocket = addWaiter(this.ctx, waiter, now)
     const idle: Idle = { nextBatch: result.nextBatch, keys: result.keys }
     return new Response(null, { status: 101, webSocket, headers: { [idleHeader]: JSON.stringify(idle) } })
+  }
+
+  /** The same for sliding sync. */
+  async #slide({ wait, ...asked }: SlidingRequest & { wait: boolean }): Promise<Response> {
+    const read = await this.readSliding(asked)
+    if (!wait || !read.ok || hasSlidingNews(read)) return Response.json(read)
+    const { deviceId, connId, toDeviceSince } = asked
+    const waiter = { deviceId, connId, toDeviceSince, connection: read.connection, pos: read.pos, turn: read.turn }
+    const webSocket = addWaiter(this.ctx, waiter, Date.now())
+    const idle = encodeURIComponent(JSON.stringify(idleOf(read)))
+    return new Response(null, { status: 101, webSocket, headers: { [slidingIdleHeader]: idle } })
+  }
+
+  /** Reads for sliding sync without waiting: for requests that are too large for a URL, and begin with this. */
+  async readSliding(request: SlidingRequest): Promise<SlidingRead | Failure> {
+    this.#slidAt = Date.now()
+    await this.#refresh()
+    const read = connect(this.#sliding, request, this.#slidAt)
+    if (read.ok) endWaitersOf(this.ctx, read.connection)
+    return read
+  }
+
+  /** Rooms that told no more while the user was away are asked: before the answer if they are few, else behind it. */
+  async #refresh(): Promise<void> {
+    const stale = countStaleRooms(this.#sliding)
+    if (stale === 0) return
+    this.#refreshing ??= refreshRooms(this.#sliding, {
+      ask: (roomId) => remote(this.env.ROOM, roomId).newsFor({ user: this.#userId() }),
+      noted: () => this.#wake(),
+    }).finally(() => {
+      this.#refreshing = undefined
+    })
+    if (stale <= fewRooms) await this.#refreshing
+    else this.ctx.waitUntil(this.#refreshing)
+  }
+
+  #userId(): UserId {
+    const userId = parseUserId(this.ctx.id.name)
+    if (!userId) throw new TypeError('the object of no user')
+    return userId
+  }
+
+  /** Notes what an answer of sliding sync gave. Null where its connection moved on; else the client's next `pos`. */
+  async commitSliding(answer: SlidingAnswer): Promise<string | null> {
+    beginDay(this.#sql, this.#stream, Date.now())
+    const pos = commitSliding(this.#sliding, answer)
+    this.#wake()
+    return pos ?? null
   }
 
   /**
@@ -143,6 +215,7 @@ export class UserSyncDO extends DurableObject<Env> {
     beginDay(this.#sql, this.#stream, Date.now())
     const { read } = answer.token
     const served = commitServed(this.#sql, this.#stream, { read, served: answer.served, failed: answer.failed })
+    for (const { roomId } of [...answer.served, ...answer.failed]) this.#sliding.index.changed(roomId)
     this.#wake()
     return formatSinceToken({ ...answer.token, served }, this.#stream.epoch)
   }
@@ -171,6 +244,7 @@ export class UserSyncDO extends DurableObject<Env> {
   /** Sets account data, global without `roomId`. Which types a client may set is decided by the caller. */
   async setAccountData({ content, ...key }: AccountDataKey & { content: JsonObject }): Promise<void> {
     setAccountData(this.#sql, this.#stream, key, content)
+    if (key.roomId) this.#sliding.index.changed(key.roomId)
     this.#wake()
   }
 
@@ -192,6 +266,7 @@ export class UserSyncDO extends DurableObject<Env> {
   /** Adds or replaces a tag; without `content` removes it. */
   async setTag(change: { roomId: RoomId; tag: string; content?: JsonObject }): Promise<void> {
     setTag(this.#sql, this.#stream, change.roomId, change.tag, change.content)
+    this.#sliding.index.changed(change.roomId)
     this.#wake()
   }
 
@@ -234,6 +309,7 @@ export class UserSyncDO extends DurableObject<Env> {
   async endDevice(deviceId: string): Promise<void> {
     const hadKeys = hasKeys(this.#sql, deviceId)
     endDevice(this.#sql, deviceId, dayOf(Date.now()))
+    dropConnections(this.#sql, deviceId)
     if (hadKeys) this.#announceSoon({ kind: 'device', name: deviceId })
     this.#wake()
   }
@@ -360,8 +436,7 @@ export class UserSyncDO extends DurableObject<Env> {
   }
 
   async #announceAll(): Promise<void> {
-    const userId = parseUserId(this.ctx.id.name)
-    if (!userId) throw new TypeError('the object of no user')
+    const userId = this.#userId()
     const world = announcerFor(
       this.env,
       userId,
@@ -437,6 +512,10 @@ export class UserSyncDO extends DurableObject<Env> {
 
   #wake(): void {
     const now = Date.now()
-    wakeWaiters(this.ctx, (waiter) => readStream(this.#sql, this.#stream, waiter, now))
+    wakeWaiters(this.ctx, (waiter) => {
+      if ('connection' in waiter) return newsFor(this.#sliding, waiter, now)
+      const read = readStream(this.#sql, this.#stream, waiter, now)
+      return read.ok && !hasNews(read) ? undefined : read
+    })
   }
 }

@@ -4,10 +4,9 @@
  * A waiting client costs nothing while this object sleeps: what a waiter wants is kept with its socket. A waiter gets one
  * frame and is closed: the read as JSON, or one of two words. Workers time out by themselves.
  */
-import type { Failure } from '#protocol/errors.ts'
 import { nothing, type ReadRequest, tooLarge } from '#protocol/sync/wait-request.ts'
 
-import { hasNews, type Read } from './read.ts'
+import type { SlidingWaiter } from './sliding/connect.ts'
 
 /** More requests of one device than this at once are leftovers of clients that went away unnoticed. */
 const mostPerDevice = 8
@@ -15,10 +14,13 @@ const mostPerDevice = 8
 /** Characters that surely pass as one WebSocket message, which may have 1 MiB. */
 const largestFrame = 256 * 1024
 
-export interface Waiter extends ReadRequest {
+/** Who waits by `/sync`. */
+export interface SyncWaiter extends ReadRequest {
   readonly since: string
   readonly fullState: false
 }
+
+export type Waiter = SyncWaiter | SlidingWaiter
 
 interface Attachment {
   readonly waiter: Waiter
@@ -39,17 +41,29 @@ export function addWaiter(sockets: Sockets, waiter: Waiter, now: number): WebSoc
   return theirs
 }
 
-/** Answers every waiter for whom there is news. Others go on waiting. */
-export function wakeWaiters(sockets: Sockets, read: (waiter: Waiter) => Read | Failure): void {
+/** A connection of sliding sync has one request at a time: whoever still waits on it has been given up. */
+export function endWaitersOf(sockets: Sockets, connection: number): void {
+  for (const { socket, waiter } of waiting(sockets)) {
+    if ('connection' in waiter && waiter.connection === connection) answer(socket, nothing)
+  }
+}
+
+/** Whether anybody waits by sliding sync, and so hears of every change in every room. */
+export function hasSlidingWaiter(sockets: Pick<DurableObjectState, 'getWebSockets'>): boolean {
+  return waiting(sockets).some(({ waiter }) => 'connection' in waiter)
+}
+
+/** Answers every waiter for whom `read` finds news, or a failure. Others go on waiting. */
+export function wakeWaiters(sockets: Sockets, read: (waiter: Waiter) => object | undefined): void {
   for (const { socket, waiter } of waiting(sockets)) {
     const result = read(waiter)
-    if (result.ok && !hasNews(result)) continue
+    if (!result) continue
     const frame = JSON.stringify(result)
     answer(socket, frame.length > largestFrame ? tooLarge : frame)
   }
 }
 
-function waiting(sockets: Sockets): (Attachment & { socket: WebSocket })[] {
+function waiting(sockets: Pick<DurableObjectState, 'getWebSockets'>): (Attachment & { socket: WebSocket })[] {
   return sockets.getWebSockets().flatMap((socket) => {
     if (socket.readyState !== WebSocket.OPEN) return []
     const attachment: Attachment | null = socket.deserializeAttachment()

@@ -9,6 +9,8 @@ const versions = ['r0.6.1', ...Array.from({ length: 12 }, (_, index) => `v1.${in
 
 /** Only what is not in the specification yet, or was asked for by this name before it was. */
 const unstableFeatures = {
+  // Sliding sync.
+  'org.matrix.simplified_msc3575': true,
   // Rooms that two users share, by the name of before v1.19.
   'uk.half-shot.msc2666.query_mutual_rooms': true,
   // `?org.matrix.msc3981.recurse`, and tokens to sign in another client.

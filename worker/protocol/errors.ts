@@ -15,6 +15,7 @@ const table = {
   unknown_type: [400, 'M_UNKNOWN', 'This server does not know that type'],
   unrecognized: [404, 'M_UNRECOGNIZED', 'This server does not know that endpoint'],
   method_not_allowed: [405, 'M_UNRECOGNIZED', 'This endpoint does not take that method'],
+  unknown_pos: [400, 'M_UNKNOWN_POS', 'This server does not know that position: begin a new connection'],
   not_found: [404, 'M_NOT_FOUND', 'Not found'],
   too_large: [413, 'M_TOO_LARGE', 'The request or event is too large'],
   limit_exceeded: [429, 'M_LIMIT_EXCEEDED', 'Too many requests'],

@@ -45,6 +45,15 @@ export function otherParts(userId: UserId, read: Read, filter: SyncFilter, { cha
 
 /** Global account data as clients see it: push rules whole, for everybody. Spec: client-server-api/#push-rules-events. */
 function accountDataOf(userId: UserId, { accountData, everything }: Read): readonly AccountDataEvent[] {
+  return accountDataEvents(userId, accountData, everything)
+}
+
+/** The same for what was read elsewhere; with `everything` the push rules come though they were never changed. */
+export function accountDataEvents(
+  userId: UserId,
+  accountData: readonly AccountDataEvent[],
+  everything: boolean,
+): readonly AccountDataEvent[] {
   const stored = accountData.find(({ type }) => type === pushRulesType)
   if (!stored && !everything) return accountData
   const content = pushRulesContent(userId, stored?.content ?? {})

@@ -33,7 +33,7 @@ export async function waitForNews(env: Env, userId: UserId, request: WaitRequest
 }
 
 /** The first frame: `nothing` when there was none in time, undefined when the socket broke. */
-async function firstFrame(socket: WebSocket, timeout: number): Promise<string | undefined> {
+export async function firstFrame(socket: WebSocket, timeout: number): Promise<string | undefined> {
   let timer: ReturnType<typeof setTimeout> | undefined
   const frame = await new Promise<string | undefined>((resolve) => {
     socket.addEventListener('message', ({ data }) => resolve(typeof data === 'string' ? data : undefined))

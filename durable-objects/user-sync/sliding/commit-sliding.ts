@@ -1,0 +1,90 @@
+/**
+ * Notes what an answer of sliding sync gave of each room, before it is sent.
+ *
+ * A slice that went further than the room had told is news of the room like any other: the room takes the reader for
+ * informed now, and would not tell it again.
+ */
+import type { RoomId } from '#protocol/identifiers/room-id.ts'
+import type { RoomConfig } from '#protocol/sliding-sync/room-config.ts'
+import { formatPos } from '#protocol/sliding-sync/tokens.ts'
+
+import { applyRoomChange, type Membership, type RoomChange, roomKnown } from '../marks.ts'
+import { noteAnswer, type Given } from './connections.ts'
+import type { SlidingState } from './read-sliding.ts'
+import { noteFacts } from './room-facts.ts'
+
+export interface GivenSlice {
+  readonly roomId: RoomId
+  /** How the room was when its slice was read; null where it knows nothing of itself any more. */
+  readonly change: RoomChange | null
+  /** What the client has of it now. */
+  readonly config: RoomConfig
+  readonly accountAt: number
+}
+
+export interface SlidingAnswer {
+  readonly connection: number
+  readonly turn: number
+  readonly after: number
+  readonly afterRead: number
+  readonly read: number
+  readonly slices: readonly GivenSlice[]
+  /** Rooms of which the client got account data only. */
+  readonly others: readonly (readonly [RoomId, Given])[]
+  /** False: nothing of the answer is worth sending, and it is not sent. */
+  readonly isShown: boolean
+}
+
+/** The client's next `pos`; undefined where the connection moved on meanwhile, or ended. */
+export function commitSliding(state: SlidingState, answer: SlidingAnswer): string | undefined {
+  const { sql, stream, index } = state
+  if (state.turns.isOver(answer.connection, answer.turn)) return undefined
+  const given = new Map<RoomId, Given>(answer.others)
+  for (const slice of answer.slices) {
+    const { roomId, change } = slice
+    const before = roomKnown(sql, roomId)
+    if (change) noteChange(state, change, false)
+    const known = roomKnown(sql, roomId)
+    if (!before || !known) continue
+    given.set(roomId, {
+      ...versionOf(change, before, known, answer.read),
+      config: slice.config,
+      accountAt: slice.accountAt,
+    })
+    index.changed(roomId)
+  }
+  const { connection, after } = answer
+  const number = noteAnswer(sql, { ...answer, given })
+  if (number === undefined) return undefined
+  state.given.noted(connection, after, { number, given })
+  return formatPos({ connection, answer: number }, stream.epoch)
+}
+
+interface Known {
+  readonly pos: number
+  readonly typing: number
+  readonly membership: Membership
+  readonly changedAt: number
+}
+
+/** How far the client has come. Where the slice is as new as what is known, it *is* what is known: nothing compares twice. */
+function versionOf(
+  change: RoomChange | null,
+  before: Known,
+  known: Known,
+  read: number,
+): Pick<Given, 'pos' | 'typing' | 'membership'> {
+  if (!change) return known
+  if (change.pos < known.pos && before.changedAt > read) return change
+  // Of lists of typing users told since, this slice may be an older one.
+  const typing = before.changedAt > read ? change.typing : known.typing
+  return { pos: Math.max(change.pos, known.pos), typing, membership: known.membership }
+}
+
+/** Notes what a room told. False where it is nothing new. `isStale`: it will not tell the next change. */
+export function noteChange({ sql, stream, index }: SlidingState, change: RoomChange, isStale: boolean): boolean {
+  const isNews = applyRoomChange(sql, stream, change)
+  if (change.facts) noteFacts(sql, stream, { ...change, facts: change.facts }, isStale)
+  index.changed(change.roomId)
+  return isNews
+}

@@ -1,0 +1,59 @@
+/**
+ * What is known of each room that lists of sliding sync filter and sort by, so that no list has to ask a room.
+ *
+ * A room tells it along with its news (room/sliding/list-facts.ts). To a user who listens by sliding sync it tells every
+ * change; to all others one, and then it is silent until they read (room/notify.ts): what is known of it may then be old,
+ * so it is marked *stale*, and asked for once the user is back.
+ */
+import type { RoomId } from '#protocol/identifiers/room-id.ts'
+import type { RoomAbout } from '#protocol/sliding-sync/room-list.ts'
+
+import type { Sql } from '../../shared/sql.ts'
+import { advance, type Stream } from '../stream.ts'
+
+/** What a room tells, for one user. */
+export interface ListFacts {
+  /** Time of the last activity that the user may see, in ms since 1970. */
+  readonly bump: number
+  /** Another number with every change of the room's state. */
+  readonly state: number
+  /** Who invited, kicked or banned the user. */
+  readonly by?: string | undefined
+  /** Absent where nothing is known of the room's state, or it is no longer the user's to know. */
+  readonly about?: RoomAbout | undefined
+}
+
+/** Notes what a room told at a position of its own. What is older than what is known is passed over. */
+export function noteFacts(
+  sql: Sql,
+  stream: Stream,
+  { roomId, pos, facts }: { readonly roomId: RoomId; readonly pos: number; readonly facts: ListFacts },
+  isStale: boolean,
+): void {
+  const [known] = sql
+    .exec<{ pos: number; bump: number; state: number; by_user: string | null; about: string | null; stale: number }>(
+      'SELECT pos, bump, state, by_user, about, stale FROM room_facts WHERE room_id = ?',
+      roomId,
+    )
+    .toArray()
+  if (known && known.pos > pos) return
+  const about = facts.about === undefined ? (known?.about ?? null) : JSON.stringify(facts.about)
+  const by = facts.by ?? null
+  const isSame = known?.bump === facts.bump && known.state === facts.state && known.about === about
+  if (isSame && known.by_user === by && known.stale === Number(isStale)) return
+  const at = advance(sql, stream)
+  sql.exec(
+    `INSERT INTO room_facts(room_id, pos, bump, bumped_at, state, state_at, by_user, about, stale)
+     VALUES (?1, ?2, ?3, ?4, ?5, ?4, ?6, ?7, ?8)
+     ON CONFLICT(room_id) DO UPDATE SET pos = ?2, bump = ?3, bumped_at = iif(bump = ?3, bumped_at, ?4), state = ?5,
+       state_at = iif(state = ?5, state_at, ?4), by_user = ?6, about = ?7, stale = ?8`,
+    roomId,
+    pos,
+    facts.bump,
+    at,
+    facts.state,
+    by,
+    about,
+    Number(isStale),
+  )
+}

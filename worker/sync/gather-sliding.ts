@@ -1,0 +1,93 @@
+/**
+ * Asks the rooms that an answer of sliding sync is about, many at a time.
+ *
+ * Nothing is dropped silently: what could not be asked is not noted as given, and so is asked for again.
+ */
+import type { RoomId } from '#protocol/identifiers/room-id.ts'
+import type { UserId } from '#protocol/identifiers/user-id.ts'
+import type { JsonObject } from '#protocol/json/json.ts'
+
+import type { MemberChanges } from '../../durable-objects/room/member-changes.ts'
+import type { SlidingSlice } from '../../durable-objects/room/sliding/sliding-slice.ts'
+import { limiter } from '../../durable-objects/shared/limit.ts'
+import type { GivenSlice } from '../../durable-objects/user-sync/sliding/commit-sliding.ts'
+import type { SlidingRead, SlidingRoom } from '../../durable-objects/user-sync/sliding/sliding-read.ts'
+import type { Env } from '../env.ts'
+import { roomOf } from '../rooms.ts'
+
+const atOnce = 40
+/** Pauses in ms before a room is asked again: an object that moves or restarts is back within this. */
+const pauses = [20, 200]
+
+export interface SlidingReader {
+  readonly userId: UserId
+  readonly deviceId: string
+}
+
+export interface GatheredSliding {
+  readonly rooms: Readonly<Record<string, JsonObject>>
+  readonly receipts: Readonly<Record<string, JsonObject>>
+  readonly typing: Readonly<Record<string, JsonObject>>
+  readonly memberChanges: readonly MemberChanges[]
+  readonly slices: readonly GivenSlice[]
+  readonly hasFailures: boolean
+}
+
+export async function gatherSliding(env: Env, reader: SlidingReader, read: SlidingRead): Promise<GatheredSliding> {
+  const [rooms, receipts, typing]: Record<string, JsonObject>[] = [{}, {}, {}]
+  const slices: GivenSlice[] = []
+  const limited = limiter(atOnce)
+  const dataUpTo = new Map(read.roomAccountData.map(({ roomId, upTo }) => [roomId, upTo]))
+  let hasFailures = false
+
+  const take = (asked: SlidingRoom, slice: SlidingSlice | null) => {
+    const { roomId } = asked
+    slices.push({
+      roomId,
+      change: slice?.change ?? null,
+      config: slice?.config ?? asked.config,
+      accountAt: dataUpTo.get(roomId) ?? asked.given?.accountAt ?? 0,
+    })
+    if (slice?.room && rooms) rooms[roomId] = asked.isDirect ? { ...slice.room, is_dm: true } : slice.room
+    if (slice?.receipt && receipts) receipts[roomId] = slice.receipt
+    if (slice?.typing && typing) typing[roomId] = slice.typing
+  }
+  const ask = async (asked: SlidingRoom) => {
+    const slice = await retried(asked.roomId, () =>
+      roomOf(env, asked.roomId).slidingSlice(sliceRequest(reader, read, asked)),
+    )
+    if (!slice) hasFailures = true
+    // A room that knows nothing of itself any more was purged.
+    else take(asked, slice.ok ? slice : null)
+  }
+  const askMembers = async ({ roomId, from }: SlidingRead['memberRooms'][number]) => {
+    const changes = await retried(roomId, () => roomOf(env, roomId).memberChanges({ reader: reader.userId, from }))
+    // Without these the client would encrypt for others than are there.
+    if (!changes) throw new Error('a room did not say who came and went')
+    return changes
+  }
+  const [memberChanges] = await Promise.all([
+    Promise.all(read.memberRooms.map((asked) => limited(() => askMembers(asked)))),
+    Promise.all(read.rooms.map((asked) => limited(() => ask(asked)))),
+  ])
+  return { rooms: rooms ?? {}, receipts: receipts ?? {}, typing: typing ?? {}, memberChanges, slices, hasFailures }
+}
+
+function sliceRequest({ userId, deviceId }: SlidingReader, read: SlidingRead, asked: SlidingRoom) {
+  const { given, config, liveAfter, receipts, typing } = asked
+  const { ignoredUsers, pushRules } = read
+  const connection = String(read.connection)
+  return { reader: userId, deviceId, connection, given, config, liveAfter, receipts, typing, ignoredUsers, pushRules }
+}
+
+async function retried<T>(roomId: RoomId, call: () => Promise<T>): Promise<T | undefined> {
+  for (const pause of [...pauses, undefined]) {
+    try {
+      return await call()
+    } catch (error) {
+      console.error('a room could not be asked', roomId, error)
+      if (pause !== undefined) await new Promise((resolve) => setTimeout(resolve, pause))
+    }
+  }
+  return undefined
+}

@@ -1,0 +1,91 @@
+/** The answer of sliding sync. Spec: MSC4186 "Response". */
+import type { UserId } from '#protocol/identifiers/user-id.ts'
+import type { JsonObject } from '#protocol/json/json.ts'
+import type { SlidingIdle } from '#protocol/sliding-sync/request.ts'
+import type { DeviceKeys } from '#protocol/sync/wait-request.ts'
+
+import type { DeviceLists } from '../../durable-objects/user-sync/device-lists.ts'
+import type { SlidingRead } from '../../durable-objects/user-sync/sliding/sliding-read.ts'
+import { accountDataEvents } from './build-answer.ts'
+import type { GatheredSliding } from './gather-sliding.ts'
+
+/** The answer to a poll in which nothing happened: the client keeps its position. */
+export function idleAnswer({ pos, counts, extensions, toDeviceNext, keys }: SlidingIdle) {
+  const lists = Object.entries(counts).map(([name, count]) => [name, { count, ops: [] }])
+  return {
+    pos,
+    ...(lists.length > 0 ? { lists: Object.fromEntries(lists) } : {}),
+    rooms: {},
+    extensions: {
+      ...(extensions.toDevice ? { to_device: { next_batch: toDeviceNext, events: [] } } : {}),
+      ...(extensions.e2ee ? { e2ee: keysJson(keys) } : {}),
+      ...(extensions.accountData ? { account_data: {} } : {}),
+      ...(extensions.receipts ? { receipts: { rooms: {} } } : {}),
+      ...(extensions.typing ? { typing: { rooms: {} } } : {}),
+    },
+  }
+}
+
+function keysJson({ oneTimeKeyCounts, unusedFallbackKeyTypes }: DeviceKeys) {
+  return {
+    device_one_time_keys_count: { signed_curve25519: 0, ...oneTimeKeyCounts },
+    device_unused_fallback_key_types: unusedFallbackKeyTypes,
+  }
+}
+
+/** An answer with what was gathered; `pos` as the commit gave it. */
+export function slidingAnswer(
+  userId: UserId,
+  read: SlidingRead,
+  gathered: GatheredSliding,
+  deviceLists: DeviceLists,
+  pos: string,
+) {
+  const lists = Object.entries(read.lists).map(([name, list]) => [name, listJson(list)])
+  return {
+    pos,
+    ...(lists.length > 0 ? { lists: Object.fromEntries(lists) } : {}),
+    rooms: gathered.rooms,
+    extensions: extensionsJson(userId, read, gathered, deviceLists),
+  }
+}
+
+function listJson({ count, windows }: SlidingRead['lists'][string]) {
+  return { count, ops: windows.map(({ range, roomIds }) => ({ op: 'SYNC', range, room_ids: roomIds })) }
+}
+
+function extensionsJson(userId: UserId, read: SlidingRead, gathered: GatheredSliding, deviceLists: DeviceLists) {
+  const { extensions, toDevice, keys, isInitial } = read
+  return {
+    ...(extensions.toDevice ? { to_device: { next_batch: toDevice.nextBatch, events: toDevice.events } } : {}),
+    ...(extensions.e2ee ? { e2ee: { ...keysJson(keys), ...(isInitial ? {} : { device_lists: deviceLists }) } } : {}),
+    ...(extensions.accountData ? { account_data: accountDataJson(userId, read) } : {}),
+    ...(extensions.receipts ? { receipts: { rooms: gathered.receipts } } : {}),
+    ...(extensions.typing ? { typing: { rooms: gathered.typing } } : {}),
+  }
+}
+
+function accountDataJson(userId: UserId, { accountData, roomAccountData, isInitial }: SlidingRead): JsonObject {
+  const events = accountDataEvents(userId, accountData, isInitial)
+  return {
+    ...(events.length > 0 ? { global: events.map((event) => ({ ...event })) } : {}),
+    ...(roomAccountData.length > 0
+      ? {
+          rooms: Object.fromEntries(
+            roomAccountData.map((room) => [room.roomId, room.events.map((event) => ({ ...event }))]),
+          ),
+        }
+      : {}),
+  }
+}
+
+/** Whether an answer has anything to say beside what stands in every answer. */
+export function saysSomething(read: SlidingRead, gathered: GatheredSliding, { changed, left }: DeviceLists): boolean {
+  const { rooms, receipts, typing } = gathered
+  return (
+    read.isInitial ||
+    read.accountData.length + read.roomAccountData.length + read.toDevice.events.length > 0 ||
+    changed.length + left.length > 0 ||
+    [rooms, receipts, typing].some((part) => Object.keys(part).length > 0)
+  )
+}
