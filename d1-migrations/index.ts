@@ -9,6 +9,7 @@ import encryptionKeys from './0004_encryption_keys.sql'
 import loginTokens from './0008_login_tokens.sql'
 import media from './0005_media.sql'
 import openIdTokens from './0006_openid_tokens.sql'
+import people from './0009_people.sql'
 import remoteServerKeys from './0001_remote_server_keys.sql'
 import roomDirectory from './0002_room_directory.sql'
 
@@ -27,4 +28,5 @@ export const migrations: readonly Migration[] = [
   { name: '0005_media', sql: media },
   { name: '0006_openid_tokens', sql: openIdTokens },
   { name: '0008_login_tokens', sql: loginTokens },
+  { name: '0009_people', sql: people },
 ]

@@ -5,6 +5,17 @@ import type { RoomDO } from '../durable-objects/room/room-do.ts'
 import type { UserSyncDO } from '../durable-objects/user-sync/user-sync-do.ts'
 import type { SettingVariables } from './setting-variables.ts'
 
+/** The part of Cloudflare's Email binding that is used. */
+interface EmailCarrier {
+  send(letter: {
+    readonly from: string | { readonly email: string; readonly name: string }
+    readonly to: string
+    readonly subject: string
+    readonly text: string
+    readonly html: string
+  }): Promise<unknown>
+}
+
 export interface Env extends SettingVariables {
   readonly DB: D1Database
   readonly MEDIA: R2Bucket
@@ -12,4 +23,8 @@ export interface Env extends SettingVariables {
   readonly USER_SYNC: DurableObjectNamespace<UserSyncDO>
   readonly PASSWORD: DurableObjectNamespace<PasswordDO>
   readonly FEDERATION_SENDER: DurableObjectNamespace<FederationSenderDO>
+  /** Carries mail at Cloudflare, where wrangler.toml has it. */
+  readonly EMAIL?: EmailCarrier
+  /** Takes mail on the machine of a local run. */
+  readonly MAILBOX?: Fetcher
 }

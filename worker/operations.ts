@@ -3,6 +3,7 @@ import * as accountData from './client-server/account-data.ts'
 import * as accountDeactivation from './client-server/account-deactivation.ts'
 import * as admin from './client-server/admin.ts'
 import * as authFallback from './client-server/auth-fallback.ts'
+import * as administrativeContact from './client-server/administrative-contact.ts'
 import * as authedContentRepo from './client-server/authed-content-repo.ts'
 import * as banning from './client-server/banning.ts'
 import * as capabilities from './client-server/capabilities.ts'
@@ -35,6 +36,8 @@ import * as pushrules from './client-server/pushrules.ts'
 import * as readMarkers from './client-server/read-markers.ts'
 import * as openid from './client-server/openid.ts'
 import * as receipts from './client-server/receipts.ts'
+import * as requestToken from './client-server/request-token.ts'
+import * as confirmEmail from './pages/confirm-email.ts'
 import * as redaction from './client-server/redaction.ts'
 import * as refresh from './client-server/refresh.ts'
 import * as relations from './client-server/relations.ts'
@@ -111,6 +114,21 @@ export const operations: readonly Operation[] = [
   // account-deactivation.ts, password-management.ts
   accountDeactivation.deactivateAccount,
   passwordManagement.changePassword,
+  // administrative-contact.ts, request-token.ts, confirm-email.ts
+  administrativeContact.getAccount3PIDs,
+  administrativeContact.post3PIDs,
+  administrativeContact.add3PID,
+  administrativeContact.bind3PID,
+  administrativeContact.delete3pidFromAccount,
+  administrativeContact.unbind3pidFromAccount,
+  requestToken.requestTokenToRegisterEmail,
+  requestToken.requestTokenTo3PIDEmail,
+  requestToken.requestTokenToResetPasswordEmail,
+  requestToken.requestTokenToRegisterMSISDN,
+  requestToken.requestTokenTo3PIDMSISDN,
+  requestToken.requestTokenToResetPasswordMSISDN,
+  confirmEmail.showConfirmation,
+  confirmEmail.confirmAddress,
   // device-management.ts
   deviceManagement.getDevices,
   deviceManagement.getDevice,

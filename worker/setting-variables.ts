@@ -23,6 +23,21 @@ export interface SettingVariables {
   readonly TURN_URIS?: string
   /** `static-auth-secret` of the TURN servers. */
   readonly TURN_SHARED_SECRET?: string
+  /** Sender of the server's mail, such as Matrix <matrix@example.org>; without it there is no mail. */
+  readonly MAIL_FROM?: string
+  /** URL of an HTTP mail API that takes a POST of JSON; without it the EMAIL binding carries mail. */
+  readonly MAIL_URL?: string
+  readonly MAIL_TOKEN?: string
+  /** Name of the header with the token; Authorization unless told. */
+  readonly MAIL_TOKEN_HEADER?: string
+  /** JSON of a letter, with {{from}}, {{to}}, {{subject}}, {{text}} and {{html}} in its strings. */
+  readonly MAIL_BODY?: string
+  /** Whether a new account needs an e-mail address: off or required. */
+  readonly REGISTRATION_EMAIL?: string
+  /** JSON of the policies that new users must accept, as `m.login.terms` has it. */
+  readonly REGISTRATION_TERMS?: string
+  /** Whether it is kept secret which e-mail addresses have accounts: on or off. */
+  readonly HIDE_KNOWN_ADDRESSES?: string
   /** Whether an access token may stand in the query of a request, as old clients send it: on or off. */
   readonly QUERY_ACCESS_TOKENS?: string
   /** Whom to ask about the server: user IDs and mail addresses, separated by spaces or commas. */

@@ -4,6 +4,9 @@ import { parseUserId } from '#protocol/identifiers/user-id.ts'
 import { rulesOf, type RoomVersion } from '#protocol/room-versions/rules.ts'
 
 import type { SettingVariables } from './setting-variables.ts'
+import { mailSettings, type MailSettings, registrationEmail } from './settings/mail.ts'
+import { SettingError } from './settings/setting-error.ts'
+import { terms, type Terms } from './settings/terms.ts'
 
 export type Registration = 'open' | 'token' | 'closed'
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error'
@@ -42,6 +45,13 @@ export interface Settings {
   readonly turn: TurnSettings | undefined
   /** Other servers may read the directory of published rooms. */
   readonly publishesRooms: boolean
+  /** Undefined: this server sends no mail. */
+  readonly mail: MailSettings | undefined
+  readonly registrationEmail: 'off' | 'required'
+  /** What `m.login.terms` shows; undefined: nothing needs to be accepted. */
+  readonly registrationTerms: Terms | undefined
+  /** Does not tell whether an e-mail address has an account. */
+  readonly hidesKnownAddresses: boolean
   /** An access token may stand in the query. */
   readonly queryAccessTokens: boolean
   /** Whom to ask about this server. */
@@ -52,8 +62,7 @@ export interface Settings {
   readonly allowPrivateAddresses: boolean
 }
 
-/** A setting that cannot be used; its message is for the owner. */
-export class SettingError extends Error {}
+export { SettingError }
 
 const parsed = new WeakMap<SettingVariables, Settings>()
 
@@ -87,6 +96,10 @@ function parseSettings(env: SettingVariables): Settings {
     queryAccessTokens: oneOf('QUERY_ACCESS_TOKENS', env.QUERY_ACCESS_TOKENS, ['on', 'off']) === 'on',
     support: { contacts: contacts(env), page: webAddress('SUPPORT_PAGE', env.SUPPORT_PAGE) },
     liveKitUrl: webAddress('LIVEKIT_SERVICE_URL', env.LIVEKIT_SERVICE_URL),
+    mail: mailSettings(env),
+    registrationEmail: registrationEmail(env),
+    registrationTerms: env.REGISTRATION_TERMS ? terms(env.REGISTRATION_TERMS) : undefined,
+    hidesKnownAddresses: oneOf('HIDE_KNOWN_ADDRESSES', env.HIDE_KNOWN_ADDRESSES, ['on', 'off']) === 'on',
     publishesRooms: oneOf('PUBLIC_ROOMS_OVER_FEDERATION', env.PUBLIC_ROOMS_OVER_FEDERATION, ['off', 'on']) === 'on',
     allowPrivateAddresses: oneOf('ALLOW_PRIVATE_ADDRESSES', env.ALLOW_PRIVATE_ADDRESSES, ['off', 'on']) === 'on',
   }

@@ -14,6 +14,8 @@ export interface Session {
   readonly purpose: string
   readonly completed: readonly string[]
   readonly registrationToken?: string
+  /** The e-mail session that passed `m.login.email.identity`. */
+  readonly emailSession?: string
 }
 
 /** Begins a session; those that have run out go. */
@@ -35,20 +37,34 @@ export async function findSession({ DB }: Env, session: string): Promise<Session
     .where(and(eq(sessions.session, session), gt(sessions.createdAt, Date.now() - lifetime)))
     .get()
   if (!row) return undefined
-  const { purpose, registrationToken } = row
+  const { purpose, registrationToken, emailSession } = row
   const completed: string[] = JSON.parse(row.completed)
-  return { session, purpose, completed, ...(registrationToken === null ? {} : { registrationToken }) }
+  return {
+    session,
+    purpose,
+    completed,
+    ...(registrationToken === null ? {} : { registrationToken }),
+    ...(emailSession === null ? {} : { emailSession }),
+  }
 }
 
 /** Writes down how far a session is. */
 export async function saveStage(
   { DB }: Env,
   session: string,
-  { completed, registrationToken }: { completed: readonly string[]; registrationToken?: string },
+  {
+    completed,
+    registrationToken,
+    emailSession,
+  }: { completed: readonly string[]; registrationToken?: string; emailSession?: string },
 ): Promise<void> {
   await drizzle(DB)
     .update(sessions)
-    .set({ completed: JSON.stringify(completed), registrationToken: registrationToken ?? null })
+    .set({
+      completed: JSON.stringify(completed),
+      registrationToken: registrationToken ?? null,
+      emailSession: emailSession ?? null,
+    })
     .where(eq(sessions.session, session))
 }
 

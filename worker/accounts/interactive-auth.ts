@@ -7,7 +7,7 @@
  */
 import { createHash } from 'node:crypto'
 
-import { wireError } from '#protocol/errors.ts'
+import { type Reason, wireError } from '#protocol/errors.ts'
 import type { UserId } from '#protocol/identifiers/user-id.ts'
 import { canonicalJsonLoose, CanonicalJsonError } from '#protocol/json/canonical-json.ts'
 import { isObject, type JsonObject, own } from '#protocol/json/json.ts'
@@ -15,12 +15,18 @@ import { isObject, type JsonObject, own } from '#protocol/json/json.ts'
 import type { Env } from '../env.ts'
 import { refuse } from '../refusal.ts'
 import { settingsOf } from '../settings.ts'
+import { provenAddress, type Purpose } from './email-sessions.ts'
 import { consumeSession, findSession, openSession, saveStage } from './interactive-auth-sessions.ts'
 import { checkPassword } from './passwords.ts'
 import { isUsableToken } from './registration-tokens.ts'
 import { userIdOfLogin } from './user-identifier.ts'
 
-export type Stage = 'm.login.dummy' | 'm.login.password' | 'm.login.registration_token'
+export type Stage =
+  | 'm.login.dummy'
+  | 'm.login.password'
+  | 'm.login.registration_token'
+  | 'm.login.email.identity'
+  | 'm.login.terms'
 export type Flow = readonly Stage[]
 
 export interface Authentication {
@@ -30,17 +36,27 @@ export interface Authentication {
   readonly userId?: UserId
   readonly body: JsonObject
   readonly flows: readonly Flow[]
+  /** What an address must have been proven for, where `m.login.email.identity` is among the stages. */
+  readonly emailPurpose?: Purpose
+  /** What clients have to know of the stages. */
+  readonly params?: JsonObject
+}
+
+/** What stages brought to light. */
+interface Found {
+  readonly registrationToken?: string
+  /** Session that proved an e-mail address. */
+  readonly emailSession?: string
 }
 
 export type Authenticated =
-  | { readonly ok: true; readonly registrationToken?: string }
+  | ({ readonly ok: true } & Found)
   /** The 401 to answer with. */
   | { readonly ok: false; readonly response: Response }
 
-interface Progress {
+interface Progress extends Found {
   readonly session: string
   readonly completed: readonly string[]
-  readonly registrationToken?: string
 }
 
 /** Checks the `auth` of a request. It passes once a whole flow is completed, in order; its session then ends. */
@@ -67,14 +83,14 @@ export async function authenticate(env: Env, request: Authentication): Promise<A
 
   const next = request.flows.flatMap((flow) => (isPrefix(done, flow) ? (flow[done.length] ?? []) : []))
   const known = next.find((each) => each === stage)
-  const passed = known === undefined ? { ok: false as const } : await stages[known](env, auth, request.userId)
+  const passed: Tried = known === undefined ? { ok: false } : await stages[known](env, auth, request)
   if (!passed.ok) {
     const why = known === undefined ? 'That is not the next stage of any flow' : `${known} failed`
-    return unfinished(request, progress ?? (await openSession(env, purpose)), why)
+    return unfinished(request, progress ?? (await openSession(env, purpose)), why, passed.reason)
   }
   const completed = [...done, ...(known === undefined ? [] : [known])]
-  const token = passed.registrationToken ?? progress?.registrationToken
-  const now = { completed, ...(token === undefined ? {} : { registrationToken: token }) }
+  const found = { ...foundIn(progress), ...foundIn(passed) }
+  const now = { completed, ...found }
   if (!isWhole(request, completed)) {
     const { session: current } = progress ?? (await openSession(env, purpose))
     await saveStage(env, current, now)
@@ -88,16 +104,16 @@ async function finish(
   env: Env,
   request: Authentication,
   purpose: string,
-  { session, registrationToken }: { readonly session: string | undefined; readonly registrationToken?: string },
+  { session, ...progress }: Found & { readonly session: string | undefined },
 ): Promise<Authenticated> {
   if (session !== undefined && !(await consumeSession(env, session))) {
     return unfinished(request, await openSession(env, purpose), 'The session has been used')
   }
-  return { ok: true, ...(registrationToken === undefined ? {} : { registrationToken }) }
+  return { ok: true, ...foundIn(progress) }
 }
 
 /** The stages that a person can pass on a page, without the client. */
-const onPages = ['m.login.dummy', 'm.login.registration_token'] as const
+const onPages = ['m.login.dummy', 'm.login.registration_token', 'm.login.terms'] as const
 
 /** Passes a stage of a session whose client shows a page instead. Spec: client-server-api/#fallback. */
 export async function performFallbackStage(
@@ -111,11 +127,10 @@ export async function performFallbackStage(
   const known = onPages.find((each) => each === stage)
   if (known === undefined) return 'failed'
   if (progress.completed.includes(known)) return 'passed'
-  const passed = await stages[known](env, filled, undefined)
+  const passed = await stages[known](env, filled, {})
   if (!passed.ok) return 'failed'
-  const registrationToken = passed.registrationToken ?? progress.registrationToken
   const completed = [...progress.completed, known]
-  await saveStage(env, session, { completed, ...(registrationToken === undefined ? {} : { registrationToken }) })
+  await saveStage(env, session, { completed, ...foundIn(progress), ...foundIn(passed) })
   return 'passed'
 }
 
@@ -129,12 +144,42 @@ async function resume(env: Env, session: unknown, purpose: string): Promise<Prog
   return found
 }
 
-type Tried = { readonly ok: boolean; readonly registrationToken?: string }
+function foundIn({ registrationToken, emailSession }: Found = {}): Found {
+  return {
+    ...(registrationToken === undefined ? {} : { registrationToken }),
+    ...(emailSession === undefined ? {} : { emailSession }),
+  }
+}
 
-const stages: Readonly<Record<Stage, (env: Env, auth: JsonObject, userId: UserId | undefined) => Promise<Tried>>> = {
+interface Tried extends Found {
+  readonly ok: boolean
+  /** Why not, where it is not `forbidden`. */
+  readonly reason?: Reason
+}
+
+type Whose = Pick<Authentication, 'userId' | 'emailPurpose'>
+
+const stages: Readonly<Record<Stage, (env: Env, auth: JsonObject, whose: Whose) => Promise<Tried>>> = {
   'm.login.dummy': async () => ({ ok: true }),
   'm.login.password': tryPassword,
   'm.login.registration_token': tryRegistrationToken,
+  'm.login.email.identity': tryEmail,
+  // "Once the user has done so, the client submits an `auth` dict with just the `type` and `session`."
+  'm.login.terms': async () => ({ ok: true }),
+}
+
+/** Spec: client-server-api/#email-based-identity--homeserver. Which account the address belongs to is the caller's business. */
+async function tryEmail(env: Env, auth: JsonObject, { emailPurpose: purpose }: Whose): Promise<Tried> {
+  const credentials = own(auth, 'threepid_creds') ?? own(auth, 'threepidCreds')
+  if (credentials === undefined) return refuse('missing_param', 'auth.threepid_creds is missing')
+  if (!isObject(credentials)) return refuse('bad_json', 'auth.threepid_creds: Expected an object')
+  const [sid, clientSecret] = [own(credentials, 'sid'), own(credentials, 'client_secret')]
+  if (typeof sid !== 'string' || typeof clientSecret !== 'string') {
+    return refuse('missing_param', 'auth.threepid_creds lacks sid or client_secret')
+  }
+  const proven = purpose && (await provenAddress(env, { sid, clientSecret, purpose }))
+  // Clients ask again and again until the link was opened, and know this code for "not yet".
+  return proven ? { ok: true, emailSession: proven.sid } : { ok: false, reason: 'not_proven_yet' }
 }
 
 async function tryRegistrationToken(env: Env, auth: JsonObject): Promise<Tried> {
@@ -144,20 +189,25 @@ async function tryRegistrationToken(env: Env, auth: JsonObject): Promise<Tried> 
 }
 
 /** The password of the user who asks: that of anybody else approves nothing. */
-async function tryPassword(env: Env, auth: JsonObject, userId: UserId | undefined): Promise<Tried> {
+async function tryPassword(env: Env, auth: JsonObject, { userId }: Whose): Promise<Tried> {
   const password = own(auth, 'password')
   if (typeof password !== 'string') return refuse('missing_param', 'auth.password is missing')
-  const named = userIdOfLogin(auth, settingsOf(env).serverName)
+  const named = await userIdOfLogin(env, auth, settingsOf(env).serverName)
   if (userId === undefined || named !== userId) return refuse('forbidden', 'Approve this with your own user name')
   return { ok: (await checkPassword(env, userId, password)) !== undefined }
 }
 
-function unfinished({ flows }: Authentication, { session, completed }: Progress, failure?: string): Authenticated {
-  const [, errcode] = wireError('forbidden')
+function unfinished(
+  { flows, params = {} }: Authentication,
+  { session, completed }: Progress,
+  failure?: string,
+  reason: Reason = 'forbidden',
+): Authenticated {
+  const [, errcode] = wireError(reason)
   const body = {
     session,
     flows: flows.map((stages) => ({ stages })),
-    params: {},
+    params,
     ...(completed.length === 0 ? {} : { completed }),
     ...(failure === undefined ? {} : { errcode, error: failure }),
   }

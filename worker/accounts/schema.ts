@@ -4,6 +4,7 @@
  * A change here needs a migration: `npx drizzle-kit generate --name what_it_does`, then its line in d1-migrations/index.ts.
  * Times are milliseconds since 1970. Secrets never stand here in clear: tokens as SHA-256, passwords as hashes.
  */
+import type { EmailAddress } from '#protocol/identifiers/email-address.ts'
 import type { EventId } from '#protocol/identifiers/event-id.ts'
 import type { MediaId } from '#protocol/identifiers/mxc-uri.ts'
 import type { RoomAlias } from '#protocol/identifiers/room-alias.ts'
@@ -11,7 +12,7 @@ import type { RoomId } from '#protocol/identifiers/room-id.ts'
 import type { ServerName } from '#protocol/identifiers/server-name.ts'
 import type { UserId } from '#protocol/identifiers/user-id.ts'
 import { sql } from 'drizzle-orm'
-import { check, foreignKey, index, integer, primaryKey, sqliteTable, text } from 'drizzle-orm/sqlite-core'
+import { check, foreignKey, index, integer, primaryKey, sqliteTable, text, uniqueIndex } from 'drizzle-orm/sqlite-core'
 
 export const users = sqliteTable('users', {
   userId: text('user_id').$type<UserId>().primaryKey(),
@@ -22,6 +23,12 @@ export const users = sqliteTable('users', {
   createdAt: integer('created_at').notNull(),
   /** Set once, never taken back: the name stays taken. */
   deactivatedAt: integer('deactivated_at'),
+  /** Spec: client-server-api/#account-locking. */
+  isLocked: integer('is_locked', { mode: 'boolean' }).notNull().default(false),
+  /** Spec: client-server-api/#account-suspension. */
+  isSuspended: integer('is_suspended', { mode: 'boolean' }).notNull().default(false),
+  /** JSON: the version of each policy document that was accepted with the registration. */
+  acceptedTerms: text('accepted_terms'),
 })
 
 export const devices = sqliteTable(
@@ -118,9 +125,52 @@ export const interactiveAuthSessions = sqliteTable(
     completed: text('completed').notNull(),
     /** The registration token to be used up when the registration succeeds. */
     registrationToken: text('registration_token'),
+    /** The validated e-mail session that passed `m.login.email.identity`. */
+    emailSession: text('email_session'),
     createdAt: integer('created_at').notNull(),
   },
   (table) => [index('interactive_auth_sessions_by_age').on(table.createdAt)],
+)
+
+/** Third-party identifiers of accounts. The primary key lets an address belong to one account only. */
+export const threepids = sqliteTable(
+  'threepids',
+  {
+    medium: text('medium').$type<'email'>().notNull(),
+    address: text('address').$type<EmailAddress>().notNull(),
+    userId: text('user_id')
+      .$type<UserId>()
+      .notNull()
+      .references(() => users.userId),
+    validatedAt: integer('validated_at').notNull(),
+    addedAt: integer('added_at').notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.medium, table.address] }), index('threepids_by_user').on(table.userId)],
+)
+
+/** Who is about to prove that they read an e-mail address. One row per purpose, address and client secret. */
+export const emailSessions = sqliteTable(
+  'email_sessions',
+  {
+    sid: text('sid').primaryKey(),
+    /** What the proof is good for. */
+    purpose: text('purpose').$type<'add' | 'register' | 'password'>().notNull(),
+    address: text('address').$type<EmailAddress>().notNull(),
+    clientSecretHash: text('client_secret_hash').notNull(),
+    sendAttempt: integer('send_attempt').notNull(),
+    /** Of the link in the newest letter; null where the letter had none. */
+    tokenHash: text('token_hash').unique(),
+    nextLink: text('next_link'),
+    lettersSent: integer('letters_sent').notNull(),
+    validatedAt: integer('validated_at'),
+    createdAt: integer('created_at').notNull(),
+    expiresAt: integer('expires_at').notNull(),
+  },
+  (table) => [
+    uniqueIndex('email_sessions_by_attempt').on(table.purpose, table.address, table.clientSecretHash),
+    index('email_sessions_by_address').on(table.address),
+    index('email_sessions_by_expiry').on(table.expiresAt),
+  ],
 )
 
 /** The keys this server signs with. Old ones stay, since events signed by them do. */

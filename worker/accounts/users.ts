@@ -12,7 +12,8 @@ import { drizzle } from 'drizzle-orm/d1'
 import type { Env } from '../env.ts'
 import { refuse } from '../refusal.ts'
 import { isConstraintFailure } from './constraint.ts'
-import { devices, profiles, registrationTokens, users } from './schema.ts'
+import { devices, profiles, registrationTokens, threepids, users } from './schema.ts'
+import { addingThreepid, type ProvenAddress } from './threepids.ts'
 import { forgetTokens } from './token-cache.ts'
 import { uncapitalised } from './user-identifier.ts'
 
@@ -58,13 +59,19 @@ export interface NewUser {
   readonly displayName?: string | undefined
   /** To be used up with the registration. */
   readonly registrationToken?: string | undefined
+  readonly email?: ProvenAddress | undefined
+  /** The version of each policy that was accepted. */
+  readonly acceptedTerms?: Readonly<Record<string, string>> | undefined
 }
 
-/** Makes an account. False when the name is taken or the registration token used up; nothing has happened then. */
+/** Makes an account. False when the name or the address is taken or the registration token used up; nothing has happened then. */
 export async function createUser({ DB }: Env, user: NewUser): Promise<boolean> {
-  const { userId, passwordHash, isGuest = false, isAdmin = false, displayName, registrationToken } = user
+  const { userId, passwordHash, isGuest = false, isAdmin = false, displayName, registrationToken, email } = user
   const db = drizzle(DB)
-  const insert = db.insert(users).values({ userId, passwordHash, isGuest, isAdmin, createdAt: Date.now() })
+  const acceptedTerms = user.acceptedTerms ? JSON.stringify(user.acceptedTerms) : null
+  const insert = db
+    .insert(users)
+    .values({ userId, passwordHash, isGuest, isAdmin, createdAt: Date.now(), acceptedTerms })
   const fields = JSON.stringify(displayName === undefined ? {} : { displayname: displayName })
   const profile = db.insert(profiles).values({ userId, fields })
   const useUp = db
@@ -72,7 +79,7 @@ export async function createUser({ DB }: Env, user: NewUser): Promise<boolean> {
     .set({ uses: sql`${registrationTokens.uses} + 1` })
     .where(eq(registrationTokens.token, registrationToken ?? ''))
   try {
-    await db.batch([insert, profile, useUp])
+    await db.batch([insert, profile, useUp, ...(email ? addingThreepid(db, userId, email) : [])])
     return true
   } catch (error) {
     // The primary key, or the check of registration_tokens; a batch is one transaction.
@@ -112,6 +119,7 @@ export async function closeAccount({ DB }: Env, userId: UserId): Promise<void> {
     db.update(users).set({ passwordHash: null, deactivatedAt: Date.now() }).where(eq(users.userId, userId)),
     db.delete(devices).where(eq(devices.userId, userId)),
     db.delete(profiles).where(eq(profiles.userId, userId)),
+    db.delete(threepids).where(eq(threepids.userId, userId)),
   ])
   forgetTokens(userId)
 }

@@ -4,8 +4,6 @@
  * Spec: client-server-api/#fallback: "This MUST return an HTML page which can perform this authentication stage." Stages that
  * prove who somebody is (passwords) are not done here: the page cannot know for whom the session was opened.
  */
-import { isObject, own } from '#protocol/json/json.ts'
-
 import { performFallbackStage } from '../accounts/interactive-auth.ts'
 import { limitAddress } from '../middleware/rate-limit.ts'
 import { type Call, operation } from '../operation.ts'
@@ -62,12 +60,10 @@ function stageOf(authType: string, { registrationTerms }: Settings) {
 }
 
 /** Every policy in every language that the owner has it in. */
-function termsHtml({ policies }: Terms): string {
-  const documents = Object.values(policies).flatMap((policy) => (isObject(policy) ? Object.values(policy) : []))
-  const links = documents.filter(isObject).map((document) => {
-    const [name, url] = [String(own(document, 'name')), String(own(document, 'url'))]
-    return `<li><a href="${escapeHtml(url)}" target="_blank" rel="noreferrer">${escapeHtml(name)}</a></li>`
-  })
+function termsHtml({ documents }: Terms): string {
+  const links = documents.map(
+    ({ name, url }) => `<li><a href="${escapeHtml(url)}" target="_blank" rel="noreferrer">${escapeHtml(name)}</a></li>`,
+  )
   return `<p>By going on you accept:</p><ul>${links.join('')}</ul>`
 }
 
@@ -75,7 +71,11 @@ function sessionOf(from: URLSearchParams): string {
   return from.get('session') || refuse('missing_param', 'session is missing')
 }
 
-function form({ path: { authType }, settings }: Pick<Asked, 'path' | 'settings'>, session: string, problem?: string): Response {
+function form(
+  { path: { authType }, settings }: Pick<Asked, 'path' | 'settings'>,
+  session: string,
+  problem?: string,
+): Response {
   const stage = stageOf(authType, settings)
   if (!stage) return refuse('not_found', 'There is no page for that stage')
   const body =

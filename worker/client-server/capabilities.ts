@@ -1,13 +1,14 @@
 /** What this server lets its users do. Spec: client-server-api/#capabilities-negotiation, capabilities.yaml. */
 import { roomVersions } from '#protocol/room-versions/rules.ts'
 
+import { mailerOf } from '../mail/mail.ts'
 import { operation } from '../operation.ts'
 
 /** Spec: client-server-api/#get_matrixclientv3capabilities */
 export const getCapabilities = operation(
   'GET /_matrix/client/v3/capabilities',
   { id: 'getCapabilities', auth: 'accessToken', guests: true, r0: true },
-  ({ settings, requester: { isGuest } }) => ({
+  ({ env, settings, requester: { isGuest } }) => ({
     capabilities: {
       'm.change_password': { enabled: !isGuest },
       'm.forget_forced_upon_leave': { enabled: false },
@@ -18,7 +19,7 @@ export const getCapabilities = operation(
       'm.profile_fields': { enabled: true, ...(isGuest ? { allowed: ['displayname'] } : {}) },
       'm.set_displayname': { enabled: true },
       'm.set_avatar_url': { enabled: !isGuest },
-      'm.3pid_changes': { enabled: false },
+      'm.3pid_changes': { enabled: !isGuest && mailerOf(env) !== undefined },
       'm.get_login_token': { enabled: !isGuest },
     },
   }),

@@ -41,7 +41,7 @@ export const login = operation(
     }
     if (body.type !== 'm.login.password') refuse('unknown_type', 'Bad login type')
     const password = body.password ?? refuse('missing_param', 'password is missing')
-    const userId = userIdOfLogin(body, settings.serverName) ?? refuse('wrong_credentials')
+    const userId = (await userIdOfLogin(env, body, settings.serverName)) ?? refuse('wrong_credentials')
     const user = (await checkPassword(env, userId, password)) ?? refuse('wrong_credentials')
     return signedIn(env, user.userId, body)
   },

@@ -1,19 +1,22 @@
 /** Making accounts. Spec: client-server-api/#legacy-account-registration, registration.yaml, registration_tokens.yaml. */
 import { localpartOf, makeUserId, type UserId } from '#protocol/identifiers/user-id.ts'
+import { own } from '#protocol/json/json.ts'
 import * as v from 'valibot'
 
 import { removeAllDevices } from '../accounts/devices.ts'
-import { authenticate, type Flow } from '../accounts/interactive-auth.ts'
+import { provenBySession } from '../accounts/email-sessions.ts'
+import { authenticate, type Flow, type Stage } from '../accounts/interactive-auth.ts'
 import { checkNewPassword, hashNewPassword } from '../accounts/passwords.ts'
 import { isUsableToken } from '../accounts/registration-tokens.ts'
+import { addThreepid, ownerOfAddress, type ProvenAddress } from '../accounts/threepids.ts'
 import { randomText } from '../accounts/tokens.ts'
-import { chosenUserId, createUser, findUser, isTaken, upgradeGuest } from '../accounts/users.ts'
+import { chosenUserId, createUser, findUser, isTaken, type NewUser, upgradeGuest } from '../accounts/users.ts'
 import type { Env } from '../env.ts'
 import { requesterOfGuestToken } from '../middleware/access-token.ts'
 import { limitAddress } from '../middleware/rate-limit.ts'
 import { operation } from '../operation.ts'
 import { refuse } from '../refusal.ts'
-import type { Registration, Settings } from '../settings.ts'
+import type { Settings } from '../settings.ts'
 import { jsonObject, oneOf } from './parameters.ts'
 import { deviceWishes, signedIn } from './signing-in.ts'
 
@@ -30,10 +33,20 @@ const registerBody = v.intersect([
 ])
 type RegisterBody = v.InferOutput<typeof registerBody>
 
-const flows: Readonly<Record<Registration, readonly Flow[]>> = {
-  open: [['m.login.dummy']],
-  token: [['m.login.registration_token']],
-  closed: [],
+/** What a new user goes through, in this order. An open server that asks for nothing has a stage that is nothing. */
+function flowsOf({ registration, registrationEmail, registrationTerms }: Settings): readonly Flow[] {
+  if (registration === 'closed') return []
+  const stages: Stage[] = [
+    ...(registration === 'token' ? (['m.login.registration_token'] as const) : []),
+    ...(registrationTerms ? (['m.login.terms'] as const) : []),
+    ...(registrationEmail === 'required' ? (['m.login.email.identity'] as const) : []),
+  ]
+  return [stages.length > 0 ? stages : ['m.login.dummy']]
+}
+
+/** Clients ask again and again while they wait for a link to be opened: those are no registrations. */
+function isWaitingForMail({ auth }: RegisterBody): boolean {
+  return auth !== undefined && own(auth, 'type') === 'm.login.email.identity'
 }
 
 /** Spec: client-server-api/#post_matrixclientv3register */
@@ -41,7 +54,7 @@ export const register = operation(
   'POST /_matrix/client/v3/register',
   { id: 'register', auth: 'none', body: registerBody, r0: true },
   async ({ env, settings, request, query, body }) => {
-    limitAddress('register', request, settings)
+    limitAddress(isWaitingForMail(body) ? 'inquiry' : 'register', request, settings)
     if (settings.registration === 'closed') refuse('registration_closed')
     if (oneOf(query, 'kind', ['user', 'guest']) === 'guest') return registerGuest(env, settings, body)
     // "Homeservers MUST perform the relevant checks and return these codes before performing User-Interactive Authentication."
@@ -51,27 +64,31 @@ export const register = operation(
     if (password !== undefined) checkNewPassword(password)
 
     const operation = 'POST /register'
-    const authenticated = await authenticate(env, { operation, body, flows: flows[settings.registration] })
+    const { registrationTerms } = settings
+    const params = registrationTerms ? { 'm.login.terms': { policies: registrationTerms.policies } } : {}
+    const flows = flowsOf(settings)
+    const authenticated = await authenticate(env, { operation, body, flows, params, emailPurpose: 'register' })
     if (!authenticated.ok) return authenticated.response
     if (password === undefined) return refuse('missing_param', 'password is missing')
 
     const account = userId ?? generatedUserId('', settings)
     const passwordHash = await hashNewPassword(env, account, password)
-    const { registrationToken } = authenticated
+    const { registrationToken, emailSession } = authenticated
+    const email = emailSession === undefined ? undefined : await provenBySession(env, emailSession)
+    if (emailSession !== undefined && !email) refuse('threepid_auth_failed')
+    const acceptedTerms = registrationTerms?.versions
     await (guest
-      ? finishUpgrade(env, guest, passwordHash)
-      : makeAccount(env, { userId: account, passwordHash, registrationToken }))
+      ? finishUpgrade(env, guest, passwordHash, email)
+      : makeAccount(env, { userId: account, passwordHash, registrationToken, email, acceptedTerms }))
     if (body.inhibit_login) return { user_id: account, home_server: settings.serverName }
     return signedIn(env, account, body)
   },
 )
 
 /** Makes the account, or tells who was faster. */
-async function makeAccount(
-  env: Env,
-  user: { userId: UserId; passwordHash: string; registrationToken: string | undefined },
-) {
+async function makeAccount(env: Env, user: NewUser) {
   if (await createUser(env, { ...user, displayName: localpartOf(user.userId) })) return
+  if (user.email && (await ownerOfAddress(env, user.email.address))) refuse('threepid_in_use')
   refuse((await isTaken(env, user.userId)) ? 'user_in_use' : 'forbidden')
 }
 
@@ -96,7 +113,13 @@ async function guestToUpgrade(env: Env, settings: Settings, body: RegisterBody):
 }
 
 /** The guest's own devices end: a token that was good for little must not become one that is good for everything. */
-async function finishUpgrade(env: Env, guest: UserId, passwordHash: string): Promise<void> {
+async function finishUpgrade(
+  env: Env,
+  guest: UserId,
+  passwordHash: string,
+  email: ProvenAddress | undefined,
+): Promise<void> {
+  if (email && !(await addThreepid(env, guest, email))) refuse('threepid_in_use')
   await removeAllDevices(env, guest)
   if (!(await upgradeGuest(env, guest, passwordHash))) refuse('user_in_use')
 }

@@ -3,7 +3,9 @@ import { type UserId, serverNameOf } from '#protocol/identifiers/user-id.ts'
 import * as v from 'valibot'
 
 import { signIn } from '../accounts/devices.ts'
+import { findUser } from '../accounts/users.ts'
 import type { Env } from '../env.ts'
+import { refuse } from '../refusal.ts'
 
 /** The client's words about its device. An ID is free text, but goes into paths and keys. */
 export const deviceWishes = {
@@ -18,8 +20,12 @@ interface DeviceWishes {
   readonly refresh_token?: boolean | undefined
 }
 
-/** Signs the device in and answers as login and registration do. */
+/**
+ * Signs the device in and answers as login and registration do. Whose account is locked "cannot obtain a new access token
+ * until the account has been unlocked"; that is told only to those who have shown who they are.
+ */
 export async function signedIn(env: Env, userId: UserId, wishes: DeviceWishes) {
+  if ((await findUser(env, userId))?.isLocked) refuse('user_locked', undefined, { soft_logout: true })
   const tokens = await signIn(env, {
     userId,
     deviceId: wishes.device_id,

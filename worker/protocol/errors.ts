@@ -27,9 +27,12 @@ const table = {
   unauthenticated_server: [401, 'M_UNAUTHORIZED', 'The request is not signed by a server that may make it'],
   missing_token: [401, 'M_MISSING_TOKEN', 'Missing access token'],
   unknown_token: [401, 'M_UNKNOWN_TOKEN', 'Unrecognised access token'],
+  user_locked: [401, 'M_USER_LOCKED', 'This account has been locked'],
+  user_suspended: [403, 'M_USER_SUSPENDED', 'You cannot perform this action while suspended.'],
   forbidden: [403, 'M_FORBIDDEN', 'You are not allowed to do that'],
   guest_forbidden: [403, 'M_GUEST_ACCESS_FORBIDDEN', 'Guests may not do that'],
   user_deactivated: [403, 'M_USER_DEACTIVATED', 'This account has been deactivated'],
+  not_proven_yet: [401, 'M_UNAUTHORIZED', 'The address has not been confirmed yet'],
   wrong_credentials: [403, 'M_FORBIDDEN', 'Wrong user name or password'],
   // Accounts
   user_in_use: [400, 'M_USER_IN_USE', 'That user name is taken'],
@@ -38,6 +41,10 @@ const table = {
   weak_password: [400, 'M_WEAK_PASSWORD', 'That password is too weak'],
   profile_too_large: [400, 'M_PROFILE_TOO_LARGE', 'The profile would be larger than 64 KiB'],
   key_too_large: [400, 'M_KEY_TOO_LARGE', 'The name of a profile field has 255 bytes at most'],
+  threepid_in_use: [400, 'M_THREEPID_IN_USE', 'That address belongs to another account'],
+  threepid_not_found: [400, 'M_THREEPID_NOT_FOUND', 'No account has that address'],
+  threepid_auth_failed: [400, 'M_THREEPID_AUTH_FAILED', 'That session has not proven an address'],
+  threepid_medium_not_supported: [400, 'M_THREEPID_MEDIUM_NOT_SUPPORTED', 'This server does not take such identifiers'],
   registration_closed: [403, 'M_FORBIDDEN', 'Registration is closed on this server'],
   // Encryption
   invalid_signature: [400, 'M_INVALID_SIGNATURE', 'A signature is wrong'],

@@ -1,0 +1,54 @@
+/**
+ * Mail by an HTTP API: one POST of JSON per letter. What the JSON looks like is the owner's template, so that any provider
+ * will do.
+ *
+ * Placeholders stand inside the strings of the template and are filled in after it was parsed: nothing in a letter can
+ * change the form of the request.
+ */
+import { isObject, type JsonValue } from '#protocol/json/json.ts'
+
+import type { Letter } from './mail.ts'
+
+export interface MailApi {
+  readonly url: string
+  /** Name of the header that carries the token. `Authorization` gets it as a bearer token, any other as it is. */
+  readonly tokenHeader: string
+  readonly token: string | undefined
+  /** JSON with `{{from}}`, `{{to}}`, `{{subject}}`, `{{text}}` and `{{html}}` in its strings. */
+  readonly template: JsonValue
+}
+
+/** What several providers take. */
+export const defaultTemplate: JsonValue = {
+  from: '{{from}}',
+  to: '{{to}}',
+  subject: '{{subject}}',
+  text: '{{text}}',
+  html: '{{html}}',
+}
+
+/** Posts letters to the API. Rejects unless it answers with a 2xx status. */
+export function httpMailer(from: string, api: MailApi) {
+  return async (letter: Letter, signal: AbortSignal): Promise<void> => {
+    const headers = new Headers({ 'Content-Type': 'application/json', Accept: 'application/json' })
+    const isBearer = api.tokenHeader.toLowerCase() === 'authorization'
+    if (api.token !== undefined) headers.set(api.tokenHeader, isBearer ? `Bearer ${api.token}` : api.token)
+    const body = JSON.stringify(fillIn(api.template, { from, ...letter }))
+    // A redirect would carry the token to somebody else.
+    const answer = await fetch(api.url, { method: 'POST', headers, body, signal, redirect: 'manual' })
+    await answer.body?.cancel()
+    if (!answer.ok) throw new Error(`the mail API answers ${answer.status}`)
+  }
+}
+
+/** The template with its placeholders replaced, each once: what a value holds is not looked at again. */
+export function fillIn(template: JsonValue, values: Readonly<Record<string, string>>): JsonValue {
+  if (typeof template === 'string') {
+    return template.replace(/\{\{(\w+)\}\}/g, (whole, name: string) => {
+      return Object.hasOwn(values, name) ? (values[name] ?? whole) : whole
+    })
+  }
+  if (Array.isArray(template)) return template.map((each: JsonValue) => fillIn(each, values))
+  if (!isObject(template)) return template
+  return Object.fromEntries(Object.entries(template).map(([name, value]) => [name, fillIn(value ?? null, values)]))
+}

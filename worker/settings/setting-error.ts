@@ -1,0 +1,2 @@
+/** A setting that cannot be used; its message is for the owner. */
+export class SettingError extends Error {}
