@@ -18,6 +18,7 @@ import { succeedPredecessor } from './room-succession.ts'
 import { roomOf, unwrapAsMember } from './rooms.ts'
 import { settingsOf } from './settings.ts'
 import { userSyncOf } from './sync/user-sync.ts'
+import { redeemInvite } from './third-party-invites.ts'
 
 /** Of the request by which somebody joins. */
 export interface Joiner {
@@ -44,7 +45,7 @@ export async function join(joiner: Joiner, { roomId, servers = [], reason, conte
   const room = roomOf(env, roomId)
   // "Servers MUST only allow guest users to join rooms if … `guest_access` value `can_join`."
   if (requester.isGuest && !unwrap(await room.facts()).guestCanJoin) refuse('guest_forbidden')
-  if (thirdPartySigned) await exchangeThirdPartyInvite(env, roomId, user, thirdPartySigned)
+  if (thirdPartySigned) await redeemInvite(env, { roomId, target: user, signed: thirdPartySigned })
   const change = {
     sender: user,
     target: user,
@@ -87,30 +88,6 @@ async function firstJoined(env: Env, user: UserId, allowed: readonly RoomId[]): 
     if (found.ok && isObject(found.event.content) && own(found.event.content, 'membership') === 'join') return roomId
   }
   return undefined
-}
-
-/**
- * Turns the proof of a third-party invite into an invite by its sender. "The homeserver must verify that it matches a
- * pending `m.room.third_party_invite` event in the room": the authorisation rules of the invite are that check.
- *
- * Spec: client-server-api/#third-party-invites.
- */
-async function exchangeThirdPartyInvite(env: Env, roomId: RoomId, target: UserId, signed: JsonObject): Promise<void> {
-  const sender = parseUserId(own(signed, 'sender'))
-  if (sender === undefined || own(signed, 'mxid') !== target) refuse('invalid_param', 'third_party_signed is not yours')
-  // An event is signed by the server of its sender.
-  if (serverNameOf(sender) !== settingsOf(env).serverName) refuse('forbidden', 'That invite belongs to another server')
-  const room = roomOf(env, roomId)
-  const token = own(signed, 'token')
-  const pending = await room.stateEvent({
-    reader: sender,
-    type: 'm.room.third_party_invite',
-    stateKey: typeof token === 'string' ? token : '',
-  })
-  if (!pending.ok) refuse('forbidden', 'No pending invite has that token')
-  const name = isObject(pending.event.content) ? own(pending.event.content, 'display_name') : undefined
-  const content = { third_party_invite: { display_name: typeof name === 'string' ? name : '', signed } }
-  unwrap(await room.setMembership({ sender, target, membership: 'invite', content }))
 }
 
 export interface Invitation {

@@ -85,6 +85,7 @@ import * as query from './server-server/query.ts'
 import * as serverEventByTimestamp from './server-server/room-event-by-timestamp.ts'
 import * as serverSpaceHierarchy from './server-server/space-hierarchy.ts'
 import * as transactions from './server-server/transactions.ts'
+import * as serverThirdPartyInvites from './server-server/third-party-invites.ts'
 import * as serverVersion from './server-server/version.ts'
 
 export const operations: readonly Operation[] = [
@@ -309,6 +310,7 @@ export const operations: readonly Operation[] = [
   serverSpaceHierarchy.getSpaceHierarchy,
   query.queryRoomDirectory,
   query.queryProfile,
+  query.queryInfo,
   // content-repository.ts
   contentRepository.getContent,
   contentRepository.getContentThumbnail,
@@ -323,4 +325,7 @@ export const operations: readonly Operation[] = [
   knocks.sendKnock,
   invites.sendInviteV2,
   invites.sendInviteV1,
+  // third-party-invites.ts
+  serverThirdPartyInvites.exchangeThirdPartyInvite,
+  serverThirdPartyInvites.onBindThirdPartyIdentifier,
 ]

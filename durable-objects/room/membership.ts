@@ -11,6 +11,7 @@ import type { UserId } from '#protocol/identifiers/user-id.ts'
 import type { JsonObject } from '#protocol/json/json.ts'
 
 import type { ServerIdentity } from '../../worker/server-identity.ts'
+import { noteRelayed } from './federation/news-for-servers.ts'
 import { authorEvent, unchanged, type Written } from './author-event.ts'
 import type { Membership } from './reader.ts'
 import { authoriserOf, restrictionOf } from './restricted-join.ts'
@@ -55,7 +56,12 @@ export function setMembership(
   const authorised = authorise(room, request, current, content)
   if (!authorised.ok) return authorised
   const draft = { type: 'm.room.member', stateKey: target, sender, content: authorised.content, originServerTs: now }
-  return transactor.turn(() => authorEvent(room, identity, draft))
+  return transactor.turn(() => {
+    const written = authorEvent(room, identity, draft)
+    // An invite in the name of another server's user, by an identity server's word: nobody else sends it on.
+    if (written.ok && !reader.isLocal(sender)) noteRelayed(room, written.event_id)
+    return written
+  })
 }
 
 /** "Kick" and "unban" both set `leave`: neither must do the work of the other. A new profile brings nobody back. */

@@ -73,6 +73,7 @@ import { MissingFetcher } from './federation/missing-fetcher.ts'
 import { NewsForServers, pdusFor } from './federation/news-for-servers.ts'
 import { RemoteMemberIndex } from './federation/remote-member-index.ts'
 import { type InboundPdus, type PduResults, receivePdus } from './federation/receive-pdus.ts'
+import { isServerAllowedIn } from './federation/server-access.ts'
 import { restrictionOf } from './restricted-join.ts'
 import { openRoom, type Room } from './room.ts'
 import { sendEvent, type SendRequest } from './send-event.ts'
@@ -296,6 +297,26 @@ export class RoomDO extends DurableObject<Env> {
     const { reader } = this.#room
     if (!reader.isKnown() || reader.localJoined().size === 0) return fail('unknown_room')
     return { ok: true, membership: reader.membership(user) }
+  }
+
+  /** Who invited by a third-party identifier, and with what, under a token; and who the target is by now. */
+  async thirdPartyInvite({
+    token,
+    target,
+    origin,
+  }: {
+    token: string
+    target: UserId
+    /** The server that asks, where it is another one. */
+    origin?: ServerName
+  }): Promise<Outcome<{ sender: UserId; content: JsonObject; membership: Membership | undefined }>> {
+    const { reader } = this.#room
+    if (!reader.isKnown() || !reader.isResident() || reader.localJoined().size === 0) return fail('unknown_room')
+    if (origin && !isServerAllowedIn(this.#room, origin))
+      return fail('forbidden', 'The room does not allow that server')
+    const invite = reader.current('m.room.third_party_invite', token)
+    if (!invite) return fail('forbidden', 'No pending invite has that token')
+    return { ok: true, sender: invite.sender, content: invite.pdu.content, membership: reader.membership(target) }
   }
 
   /** Servers with a joined member. */

@@ -35,3 +35,10 @@ export const queryProfile = operation(
     return value === undefined ? {} : { [field]: value }
   },
 )
+
+/** "Known query types are specified as their own endpoints": those above. Spec: #get_matrixfederationv1queryquerytype */
+export const queryInfo = operation(
+  'GET /_matrix/federation/v1/query/:queryType',
+  { id: 'queryInfo', auth: 'server' },
+  ({ path: { queryType } }) => refuse('unrecognized', `Nothing is known of ${JSON.stringify(queryType.slice(0, 80))}`),
+)

@@ -6,7 +6,6 @@
  * client-server-api/#mroomthird_party_invite.
  */
 import { thirdPartyInviteSigned } from '#protocol/events/fields.ts'
-import type { Pdu } from '#protocol/events/pdu.ts'
 import { isObject, own } from '#protocol/json/json.ts'
 import type { JsonObject } from '#protocol/json/json.ts'
 import { decodeBase64 } from '#protocol/signing/base64.ts'
@@ -51,35 +50,45 @@ export function checkInviteByThirdParty({ rules, pdu, target, state }: Membershi
   if (pdu.sender !== invite.sender) return reject(rules, 'member.invite.thirdParty.sender', 'somebody else invited')
 
   // "If any signature in signed matches any public key in the m.room.third_party_invite event, allow."
-  if (isSignedByAny(signed, publicKeysOf(invite), crypto)) return allow
+  if (vouchingKey(signed, invite.content, crypto)) return allow
 
   // "Otherwise, reject."
   return reject(rules, 'member.invite.thirdParty.otherwise', 'no signature matches a key of the invite')
 }
 
-function isSignedByAny(signed: JsonObject, publicKeys: readonly Uint8Array[], crypto: Crypto): boolean {
+/** A key of an `m.room.third_party_invite`, as it stands there. */
+export interface InviteKey {
+  readonly publicKey: string
+  /** Where to ask whether the key still counts. */
+  readonly validityUrl: string | undefined
+}
+
+/** The key of an `m.room.third_party_invite` with which `signed` is signed; undefined where there is none. */
+export function vouchingKey(signed: JsonObject, invite: JsonObject, crypto: Crypto): InviteKey | undefined {
   const signatures = own(signed, 'signatures')
+  const keys = keysOf(invite)
   let attempts = 0
   for (const entity of isObject(signatures) ? Object.keys(signatures) : []) {
     for (const keyId of signatureKeyIds(signed, entity)) {
-      for (const publicKey of publicKeys) {
-        if (attempts++ >= maxAttempts) return false
-        if (verifySignedJson(signed, entity, keyId, publicKey, crypto)) return true
+      for (const { bytes, ...key } of keys) {
+        if (attempts++ >= maxAttempts) return undefined
+        if (verifySignedJson(signed, entity, keyId, bytes, crypto)) return key
       }
     }
   }
-  return false
+  return undefined
 }
 
 /** "A single public key in the public_key property. A list of public keys in the public_keys property." */
-function publicKeysOf(invite: Pdu): Uint8Array[] {
-  const listed = own(invite.content, 'public_keys')
-  const texts = [own(invite.content, 'public_key')]
-  for (const item of Array.isArray(listed) ? listed : []) if (isObject(item)) texts.push(own(item, 'public_key'))
-  const keys: Uint8Array[] = []
-  for (const text of new Set(texts)) {
-    const key = typeof text === 'string' ? decodeBase64(text) : undefined
-    if (key?.length === 32) keys.push(key)
+function keysOf(invite: JsonObject): (InviteKey & { readonly bytes: Uint8Array })[] {
+  const listed = own(invite, 'public_keys')
+  const entries = [invite, ...(Array.isArray(listed) ? listed : [])].filter(isObject)
+  const keys = new Map<string, InviteKey & { readonly bytes: Uint8Array }>()
+  for (const entry of entries) {
+    const [publicKey, url] = [own(entry, 'public_key'), own(entry, 'key_validity_url')]
+    const bytes = typeof publicKey === 'string' && !keys.has(publicKey) ? decodeBase64(publicKey) : undefined
+    if (typeof publicKey !== 'string' || bytes?.length !== 32) continue
+    keys.set(publicKey, { publicKey, validityUrl: typeof url === 'string' ? url : undefined, bytes })
   }
-  return keys
+  return [...keys.values()]
 }
