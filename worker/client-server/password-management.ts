@@ -17,7 +17,7 @@ import { jsonObject } from './parameters.ts'
 
 const newPasswordBody = v.intersect([
   jsonObject,
-  v.looseObject({ new_password: v.string(), logout_devices: v.optional(v.boolean()) }),
+  v.looseObject({ new_password: v.optional(v.string()), logout_devices: v.optional(v.boolean()) }),
 ])
 
 /**
@@ -35,7 +35,8 @@ export const changePassword = operation(
     const byMail: Flow[] = mailerOf(env) ? [['m.login.email.identity']] : []
     const flows: Flow[] = requester ? [['m.login.password'], ...byMail] : byMail
     if (flows.length === 0) refuse('missing_token')
-    checkNewPassword(body.new_password)
+    const password = body.new_password ?? refuse('missing_param', 'new_password is missing')
+    checkNewPassword(password)
     const whose = requester ? { userId: requester.userId } : {}
     const operation = 'POST /account/password'
     const authenticated = await authenticate(env, { operation, ...whose, body, flows, emailPurpose: 'password' })
@@ -46,7 +47,7 @@ export const changePassword = operation(
     if (owner === undefined || (requester && owner !== requester.userId)) {
       return refuse('forbidden', 'That address is not of this account')
     }
-    await setPasswordHash(env, owner, await hashNewPassword(env, owner, body.new_password))
+    await setPasswordHash(env, owner, await hashNewPassword(env, owner, password))
     if (body.logout_devices ?? true) await removeAllDevices(env, owner, requester?.deviceId)
     return {}
   },
