@@ -5,6 +5,7 @@ import { arch, cpus, totalmem } from 'node:os'
 import { type Row } from './bench/measure.ts'
 import { memoryOf } from './bench/process-tree.ts'
 import { delivery } from './bench/scenarios/delivery.ts'
+import { federation } from './bench/scenarios/federation.ts'
 import { initialSync } from './bench/scenarios/initial-sync.ts'
 import { micro } from './bench/scenarios/micro.ts'
 import { sending } from './bench/scenarios/sending.ts'
@@ -19,6 +20,7 @@ const scenarios: Readonly<Record<string, (bench: Bench) => AsyncGenerator<Row>>>
   sync: initialSync,
   micro,
   state: stateResolution,
+  federation,
 }
 
 const names = Object.keys(scenarios)

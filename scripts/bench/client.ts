@@ -41,8 +41,14 @@ function clientOf(base: string, { json }: Answer): Client {
 }
 
 /** A request to a server that is no homeserver. */
-export function plain(base: string, method: string, path: string, body: object): Promise<Answer> {
-  return send(base, method, path, undefined, body)
+export function plain(
+  base: string,
+  method: string,
+  path: string,
+  body: object,
+  headers: Readonly<Record<string, string>> = {},
+): Promise<Answer> {
+  return send(base, method, path, undefined, body, headers)
 }
 
 export async function createRoom(client: Client, body: object = { preset: 'public_chat' }): Promise<string> {
@@ -75,7 +81,14 @@ export function text(json: unknown, name: string): string {
   return value
 }
 
-function send(base: string, method: string, path: string, token?: string, body?: object): Promise<Answer> {
+function send(
+  base: string,
+  method: string,
+  path: string,
+  token?: string,
+  body?: object,
+  more: Readonly<Record<string, string>> = {},
+): Promise<Answer> {
   return new Promise((resolve, reject) => {
     const sent = request(
       `${base}${path}`,
@@ -83,6 +96,7 @@ function send(base: string, method: string, path: string, token?: string, body?:
         agent,
         method,
         headers: {
+          ...more,
           ...(token !== undefined && { Authorization: `Bearer ${token}` }),
           ...(body && { 'Content-Type': 'application/json' }),
         },

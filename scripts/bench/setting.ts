@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
 import { bundleWorker } from '../build/bundle.ts'
+import { foreignAuthority } from './foreign/foreign-server.ts'
 import { type BackgroundServer, freePort, startInBackground } from '../serve/start-in-background.ts'
 
 export interface Target {
@@ -21,6 +22,13 @@ export interface Sizes {
   /** State events on the two sides of a conflict. */
   readonly conflict: number
   readonly resolutions: number
+  /** Transactions of 50 events from another server. */
+  readonly transactions: number
+  /** State events of the rooms joined over another server. */
+  readonly joins: readonly number[]
+  /** Other servers in a room, of which a quarter is dead, and about how many events they are told altogether. */
+  readonly destinations: number
+  readonly outbound: number
 }
 
 export const sizes = {
@@ -33,6 +41,10 @@ export const sizes = {
     batches: 20,
     conflict: 1000,
     resolutions: 3,
+    transactions: 10,
+    joins: [200],
+    destinations: 8,
+    outbound: 400,
   },
   default: {
     senders: 32,
@@ -43,6 +55,10 @@ export const sizes = {
     batches: 200,
     conflict: 10_000,
     resolutions: 5,
+    transactions: 200,
+    joins: [1_000, 10_000, 80_000],
+    destinations: 200,
+    outbound: 10_000,
   },
 } satisfies Record<string, Sizes>
 
@@ -65,9 +81,11 @@ export async function withBench<T>(chosen: Sizes, work: (bench: Bench) => Promis
     return { url: `http://127.0.0.1:${port}`, pid: server.pid }
   }
   try {
-    const options = '--prebuilt --server-name bench.local --registration open --rate-limits off --log-level warn'
+    const options =
+      '--prebuilt --server-name bench.local --registration open --rate-limits off --log-level warn --allow-private-addresses on'
     const server = await start('scripts/serve.ts', (port) => [
       ...options.split(' '),
+      `--ca=${foreignAuthority}`,
       `--port=${port}`,
       `--data=${join(folder, 'server')}`,
     ])

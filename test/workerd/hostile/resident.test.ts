@@ -32,8 +32,8 @@ const part = encodeURIComponent
 /** What a server makes of a template. */
 function eventFrom(version: RoomVersion, roomId: string, template: JsonObject, more: JsonObject = {}, signer?: string) {
   const rules = rulesOf(version)
-  const sender = String(template['sender'])
-  if (!rules) throw new Error(version)
+  const sender = template['sender']
+  if (!rules || typeof sender !== 'string') throw new Error(version)
   const { origin: _, ...fields } = template
   const server = signer ?? serverNameOf(user(sender))
   const json = signEvent(rules, { ...fields, room_id: roomId, ...more }, server, keyOf(server), nodeCrypto)
@@ -50,7 +50,7 @@ async function templateOf(roomId: string, who: UserId, membership: 'join' | 'lea
 async function joinsHonestly(roomId: string, who: UserId) {
   const { json, eventId } = eventFrom('11', roomId, await templateOf(roomId, who))
   const path = `/_matrix/federation/v2/send_join/${part(roomId)}/${part(eventId)}`
-  return { json, eventId, answer: await ok<JsonObject>(askAs(serverNameOf(who), 'PUT', path, json)) }
+  return { json, eventId, answer: await ok(askAs(serverNameOf(who), 'PUT', path, json)) }
 }
 
 const publicRoom = () => createRoom(alice, { preset: 'public_chat', room_version: '11' })

@@ -429,11 +429,12 @@ describe('case 17: EDUs of a server', () => {
 
   it('and PDUs beyond their number are refused together', async () => {
     const server = serverNameOf(stranger())
-    expect(await transact(server, { edus: Array<JsonObject>(101).fill({}) })).toMatchObject(refused(413, 'M_TOO_LARGE'))
-    expect(await transact(server, { pdus: Array<JsonObject>(51).fill({}) })).toMatchObject(refused(413, 'M_TOO_LARGE'))
+    expect(await transact(server, { edus: many(101) })).toMatchObject(refused(413, 'M_TOO_LARGE'))
+    expect(await transact(server, { pdus: many(51) })).toMatchObject(refused(413, 'M_TOO_LARGE'))
   })
 })
 
+const many = (count: number) => Array.from({ length: count }, () => ({}))
 const list = (json: JsonObject, field: string): readonly JsonValue[] => {
   const value = json[field]
   return isList(value) ? value : []

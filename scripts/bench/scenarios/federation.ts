@@ -1,0 +1,170 @@
+/** What other servers cost: taking their events in, joining their rooms, and telling them ours while some are dead. */
+import type { ServerResponse } from 'node:http'
+
+import { parsePdu } from '../../../worker/protocol/events/event-format.ts'
+import { rulesOf } from '../../../worker/protocol/room-versions/rules.ts'
+import { isObject, type JsonObject } from '../../../worker/protocol/json/json.ts'
+import { nodeCrypto } from '../../../worker/node-crypto.ts'
+import { type Client, fieldOf, newClient, sendMessage } from '../client.ts'
+import { type FabricatedRoom, fabricateRoom } from '../foreign/fabricated-room.ts'
+import { askAs, type ForeignRequest, type ForeignServer, ForeignServers } from '../foreign/foreign-server.ts'
+import { measure, type Row } from '../measure.ts'
+import { memoryOf } from '../process-tree.ts'
+import type { Bench } from '../setting.ts'
+
+/** The rooms by ID, and how many events arrived at each server. */
+interface Abroad {
+  readonly servers: ForeignServers
+  readonly home: ForeignServer
+  readonly rooms: Map<string, FabricatedRoom>
+  readonly arrived: Map<string, number>
+  /** Called with each transaction. */
+  onArrival: () => void
+}
+
+export async function* federation(bench: Bench): AsyncGenerator<Row> {
+  const abroad = await goAbroad()
+  const client = await newClient(bench.server.url, 'traveller')
+  try {
+    yield* inbound(bench, abroad, client)
+    for (const size of bench.sizes.joins) yield await joining(bench, abroad, size)
+    yield* outbound(bench, abroad, client)
+  } finally {
+    abroad.servers.end()
+  }
+}
+
+async function goAbroad(): Promise<Abroad> {
+  const rooms = new Map<string, FabricatedRoom>()
+  const arrived = new Map<string, number>()
+  const servers = new ForeignServers((asked, response) => answer(abroad, asked, response))
+  const abroad: Abroad = { servers, home: await servers.start(), rooms, arrived, onArrival: () => undefined }
+  return abroad
+}
+
+async function answer(abroad: Abroad, { method, url, server, body }: ForeignRequest, response: ServerResponse) {
+  const [kind = '', roomId = '', last = ''] = url.pathname.split('/').slice(4).map(decodeURIComponent)
+  const room = abroad.rooms.get(roomId)
+  if (kind === 'make_join' && room) return { room_version: '11', event: room.template(last) }
+  if (kind === 'send_join' && room) {
+    const event: unknown = JSON.parse((await body()).toString())
+    const rules = rulesOf('11')
+    const parsed = rules && parsePdu(rules, event, nodeCrypto)
+    if (!parsed?.ok) return undefined
+    room.goOnFrom(parsed.pdu.json, parsed.pdu.event_id)
+    await writeJoinAnswer(response, room, parsed.pdu.json)
+    return 'answered'
+  }
+  if (kind === 'send' && method === 'PUT') {
+    const transaction: unknown = JSON.parse((await body()).toString())
+    const pdus = fieldOf(transaction, 'pdus')
+    const count = Array.isArray(pdus) ? pdus.length : 0
+    abroad.arrived.set(server.name, (abroad.arrived.get(server.name) ?? 0) + count)
+    abroad.onArrival()
+    return { pdus: {} }
+  }
+  return undefined
+}
+
+async function writeJoinAnswer(response: ServerResponse, room: FabricatedRoom, event: JsonObject): Promise<void> {
+  const write = async (text: string) => {
+    if (!response.write(text)) await new Promise((resolve) => response.once('drain', resolve))
+  }
+  const list = async (events: readonly string[]) => {
+    for (let at = 0; at < events.length; at += 500) {
+      await write((at === 0 ? '' : ',') + events.slice(at, at + 500).join(','))
+    }
+  }
+  response.writeHead(200, { 'Content-Type': 'application/json' })
+  await write(`{"origin":"foreign","members_omitted":false,"event":${JSON.stringify(event)},"state":[`)
+  await list(room.state)
+  await write('],"auth_chain":[')
+  await list(room.authChain)
+  response.end(']}')
+}
+
+/** A fabricated room that this client has joined. */
+async function joined(abroad: Abroad, client: Client, room: FabricatedRoom): Promise<void> {
+  abroad.rooms.set(room.roomId, room)
+  await client.call('POST', `/join/${encodeURIComponent(room.roomId)}?server_name=${abroad.home.name}`, {})
+}
+
+async function* inbound({ server, sizes }: Bench, abroad: Abroad, client: Client): AsyncGenerator<Row> {
+  const room = fabricateRoom([abroad.home], 1000)
+  await joined(abroad, client, room)
+  const batches = Array.from({ length: sizes.transactions }, () =>
+    Array.from({ length: 50 }, (_, n) => room.send('m.room.message', { msgtype: 'm.text', body: `event ${n}` }).json),
+  )
+  const ours = { base: server.url, destination: 'bench.local' }
+  const row = await measure({
+    name: 'transaction of 50 PDUs, room of 1,000',
+    pid: server.pid,
+    count: batches.length,
+    run: async (n) => {
+      const path = `/_matrix/federation/v1/send/bench${n}`
+      const pdus = batches[n] ?? []
+      const said = await askAs(abroad.home, ours, 'PUT', path, { origin: abroad.home.name, origin_server_ts: 1, pdus })
+      const refused = Object.values(Object(fieldOf(said, 'pdus'))).filter(
+        (result) => isObject(result) && 'error' in result,
+      )
+      if (refused.length > 0) throw new Error(`refused: ${JSON.stringify(refused[0])}`)
+    },
+  })
+  yield { ...row, note: `${(row.perSecond * 50).toFixed(0)} PDUs/s` }
+}
+
+async function joining({ server }: Bench, abroad: Abroad, size: number): Promise<Row> {
+  const newcomer = await newClient(server.url, `newcomer${size}`)
+  const room = fabricateRoom([abroad.home], size)
+  let peak = 0
+  const watch = setInterval(() => {
+    peak = Math.max(peak, memoryOf(server.pid))
+  }, 250)
+  let shown = 0
+  const row = await measure({
+    name: `join of a room of ${size} state events`,
+    pid: server.pid,
+    count: 1,
+    run: async () => {
+      const begun = performance.now()
+      await joined(abroad, newcomer, room)
+      const complete = performance.now() - begun
+      const filter = JSON.stringify({ room: { state: { lazy_load_members: true } } })
+      const { json } = await newcomer.call('GET', `/sync?timeout=0&filter=${encodeURIComponent(filter)}`)
+      if (!JSON.stringify(json).includes(room.roomId)) throw new Error('the room is not in the first sync')
+      shown = performance.now() - begun
+      return complete
+    },
+  })
+  clearInterval(watch)
+  abroad.rooms.delete(room.roomId)
+  return { ...row, note: `${(shown / 1000).toFixed(1)} s until the first sync shows it, peak ${peak.toFixed(0)} MiB` }
+}
+
+async function* outbound({ server, sizes }: Bench, abroad: Abroad, client: Client): AsyncGenerator<Row> {
+  for (const destinations of [1, sizes.destinations]) {
+    const dead = destinations === 1 ? 0 : Math.floor(destinations / 4)
+    const living = [abroad.home]
+    while (living.length < destinations - dead) living.push(await abroad.servers.start())
+    const silent = await Promise.all(Array.from({ length: dead }, () => abroad.servers.startSilent()))
+    const room = fabricateRoom([...living, ...silent], destinations + 6)
+    await joined(abroad, client, room)
+    const count = Math.max(50, Math.floor(sizes.outbound / destinations))
+    abroad.arrived.clear()
+    const row = await measure({
+      name: `events out to ${destinations} servers${dead === 0 ? '' : `, ${dead} of them dead`}`,
+      pid: server.pid,
+      count: 1,
+      run: async () => {
+        const isThere = () => living.every(({ name }) => (abroad.arrived.get(name) ?? 0) >= count)
+        const all = new Promise<void>((resolve) => {
+          abroad.onArrival = () => isThere() && resolve()
+        })
+        for (let n = 0; n < count; n++) await sendMessage(client, room.roomId, `outbound ${n}`)
+        await all
+      },
+    })
+    const told = count * living.length
+    yield { ...row, note: `${count} events, ${((row.perSecond * told) | 0).toFixed(0)} told/s` }
+  }
+}
