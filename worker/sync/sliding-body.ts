@@ -4,6 +4,7 @@
  * Spec: MSC4186 "Request". What is unknown is passed over: "If a client sends an unknown extension name, the server MUST
  * ignore it".
  */
+import { isObject } from '#protocol/json/json.ts'
 import type { Extensions, ExtensionScope, ListRequest, SlidingParams } from '#protocol/sliding-sync/request.ts'
 import { roomConfig, type RoomConfig } from '#protocol/sliding-sync/room-config.ts'
 import * as v from 'valibot'
@@ -20,9 +21,11 @@ const name = v.pipe(v.string(), v.maxLength(255))
 const index = v.pipe(v.number(), v.integer(), v.minValue(0))
 
 const room = {
-  required_state: v.optional(v.pipe(v.array(v.tuple([name, name])), v.maxLength(mostPlaces)), []),
+  required_state: v.optional(v.pipe(v.array(v.strictTuple([name, name])), v.maxLength(mostPlaces)), []),
   timeline_limit: v.optional(v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(longestTimeline)), 0),
 }
+/** An array is no object by names. Names that every object has, such as `constructor`, are passed over. */
+const object = v.pipe(v.unknown(), v.check(isObject, 'Expected an object'))
 const names = v.pipe(v.array(name), v.maxLength(1000))
 /** Clients write null for what they leave out. */
 const nullable = <Inner extends v.GenericSchema>(schema: Inner) =>
@@ -43,7 +46,7 @@ const filters = v.object({
   not_tags: nullable(names),
 })
 const range = v.pipe(
-  v.tuple([index, index]),
+  v.strictTuple([index, index]),
   v.check(([first, last]) => first <= last, 'A range ends before it begins'),
 )
 const list = v.object({
@@ -65,8 +68,8 @@ const extensions = v.object({
 
 export const slidingBody = v.object({
   conn_id: nullable(name),
-  lists: nullable(v.pipe(v.record(v.pipe(v.string(), v.maxLength(64)), list), v.maxEntries(mostLists))),
-  room_subscriptions: nullable(v.pipe(v.record(name, v.object(room)), v.maxEntries(mostSubscriptions))),
+  lists: nullable(v.pipe(object, v.record(v.pipe(v.string(), v.maxLength(64)), list), v.maxEntries(mostLists))),
+  room_subscriptions: nullable(v.pipe(object, v.record(name, v.object(room)), v.maxEntries(mostSubscriptions))),
   extensions: nullable(extensions),
 })
 

@@ -129,7 +129,7 @@ function timelineOf(asked: SlidingAsked, span: { readonly after: number; readonl
 }
 
 function timelineParts(asked: SlidingAsked, { timeline, initial }: Span, member: StoredEvent): JsonObject {
-  if (!timeline) return {}
+  if (!timeline || (!initial && timeline.events.length === 0 && !timeline.limited)) return {}
   const { events, limited, prev_batch } = timelineJson(asked, timeline)
   return {
     ...(Array.isArray(events) && events.length > 0 ? { timeline: events } : {}),

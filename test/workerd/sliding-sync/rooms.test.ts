@@ -26,7 +26,7 @@ describe('a first request', () => {
     const answer = await slide(user, newest(2))
     expect(idsIn(answer)).toEqual([rooms[0], rooms[3]])
     expect(answer.lists?.['rooms']?.count).toBe(4)
-    expect(Object.keys(answer.rooms).toSorted()).toEqual([rooms[0], rooms[3]].toSorted())
+    expect(new Set(Object.keys(answer.rooms))).toEqual(new Set([rooms[0], rooms[3]]))
     const shown = answer.rooms[rooms[0] ?? '']
     expect(shown).toMatchObject({ initial: true, name: 'room 0', limited: true, joined_count: 1, invited_count: 0 })
     expect(messages(shown)).toEqual(['hello'])
