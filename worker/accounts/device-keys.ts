@@ -102,7 +102,23 @@ export async function keysOf(
   return found
 }
 
-function withSignatures(key: JsonObject, added: readonly KeySignature[]): JsonObject {
+/** What a user signed of others' master keys, by user: their servers know nothing of it. */
+export async function signaturesBy(
+  { DB }: Env,
+  signer: UserId,
+  targetUsers: readonly UserId[],
+): Promise<Map<UserId, KeySignature[]>> {
+  const rows = await drizzle(DB)
+    .select()
+    .from(keySignatures)
+    .where(and(inArray(keySignatures.targetUser, among(targetUsers)), eq(keySignatures.signer, signer)))
+  const found = new Map<UserId, KeySignature[]>()
+  for (const row of rows) found.set(row.targetUser, [...(found.get(row.targetUser) ?? []), row])
+  return found
+}
+
+/** A key with further signatures. */
+export function withSignatures(key: JsonObject, added: readonly KeySignature[]): JsonObject {
   let signatures: JsonObject = asObject(own(key, 'signatures'))
   for (const { signer, signerKeyId, signature } of added) {
     signatures = { ...signatures, [signer]: { ...asObject(own(signatures, signer)), [signerKeyId]: signature } }

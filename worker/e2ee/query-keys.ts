@@ -3,10 +3,11 @@
  *
  * Spec: client-server-api/#post_matrixclientv3keysquery, server-server-api/#end-to-end-encryption.
  */
+import { crossSigningPublicKey } from '#protocol/device-keys/cross-signing-keys.ts'
 import { serverNameOf, type UserId } from '#protocol/identifiers/user-id.ts'
 import { isObject, type JsonObject, own } from '#protocol/json/json.ts'
 
-import { type DeviceWithKeys, keysOf } from '../accounts/device-keys.ts'
+import { type DeviceWithKeys, keysOf, signaturesBy, withSignatures } from '../accounts/device-keys.ts'
 import type { Env } from '../env.ts'
 import { settingsOf } from '../settings.ts'
 import { askServers } from './ask-servers.ts'
@@ -55,7 +56,25 @@ export async function queryEverywhere(env: Env, reader: UserId, wanted: WantedDe
     take: (users, remote) => takeAnswer(answer, users, remote),
     timeoutMs,
   })
+  await addOwnSignatures(env, reader, [...others.keys()], answer.master_keys)
   return { ...answer, failures }
+}
+
+/** Whom of other servers' users the reader has verified stands here alone. */
+async function addOwnSignatures(
+  env: Env,
+  reader: UserId,
+  users: readonly UserId[],
+  masterKeys: Record<string, JsonObject>,
+): Promise<void> {
+  const answered = users.filter((userId) => masterKeys[userId] !== undefined)
+  if (answered.length === 0) return
+  for (const [userId, signatures] of await signaturesBy(env, reader, answered)) {
+    const key = masterKeys[userId]
+    const name = key && crossSigningPublicKey(key)?.name
+    const onThisKey = signatures.filter(({ targetKey }) => targetKey === name)
+    if (key) masterKeys[userId] = withSignatures(key, onThisKey)
+  }
 }
 
 /** A server speaks for the users it was asked about, and its keys for whom they name. */
