@@ -81,6 +81,8 @@ export interface OperationOptions<A extends Auth, Schema extends GenericSchema |
   readonly maxBody?: number
   /** An empty body stands for `{}` where the body is optional. */
   readonly bodyOptional?: true
+  /** The same, where the query has this parameter. */
+  readonly bodyOptionalWith?: string
 }
 
 /** Whatever JSON.stringify takes; handlers mostly return object literals. */

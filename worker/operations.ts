@@ -11,6 +11,7 @@ import * as contentRepo from './client-server/content-repo.ts'
 import * as createRoom from './client-server/create-room.ts'
 import * as crossSigning from './client-server/cross-signing.ts'
 import * as dehydratedDevice from './client-server/dehydrated-device.ts'
+import * as delayedEvents from './client-server/delayed-events.ts'
 import * as deviceManagement from './client-server/device-management.ts'
 import * as directory from './client-server/directory.ts'
 import * as eventContext from './client-server/event-context.ts'
@@ -212,6 +213,13 @@ export const operations: readonly Operation[] = [
   roomState.setRoomStateWithKey,
   roomState.setRoomState,
   redaction.redactEvent,
+  // delayed-events.ts
+  delayedEvents.sendDelayedEvent,
+  delayedEvents.getDelayedEvents,
+  delayedEvents.getFinalisedEvents,
+  delayedEvents.getDelayedEvent,
+  delayedEvents.updateDelayedEvent,
+  ...delayedEvents.updateByPath,
   // rooms.ts, event-context.ts, message-pagination.ts, room-initial-sync.ts
   rooms.getOneRoomEvent,
   rooms.getRoomState,

@@ -60,7 +60,9 @@ async function callOf(op: Operation, c: HonoContext): Promise<Call<string, Auth,
   }
   const requester = auth === 'none' ? undefined : await requesterOf(c.req.raw, c.env, settings, op.options)
   const path = parsePath(c.req.param())
-  const body = schema && checkBody(schema, await readJsonBody(c.req.raw, op.options))
+  const { bodyOptionalWith: parameter } = op.options
+  const mayBeEmpty = parameter !== undefined && call.query.has(parameter) ? { bodyOptional: true as const } : {}
+  const body = schema && checkBody(schema, await readJsonBody(c.req.raw, { ...op.options, ...mayBeEmpty }))
   return { ...call, path, body, requester }
 }
 

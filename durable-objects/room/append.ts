@@ -68,6 +68,8 @@ export function append(room: Room, arrival: Arrival): Appended {
   const hasHole = counts && source !== 'own' && noteMissing(room, event)
   if (hasHole && pos !== undefined) transactor.noteTimelineGap(pos)
   const changedMembers = isNews ? advance(room, event, wasMissing) : []
+  // State that somebody else set meanwhile is not overwritten by what was meant for before.
+  if (isNews && event.state_key !== undefined) transactor.cancelDelayedState(event, event.state_key)
   noteRelation(room, event)
   noteSearchable(room, event, source === 'own')
   applyRedactions(room, event, source)

@@ -148,6 +148,28 @@ export const migrations: readonly string[] = [
   INSERT INTO search_progress(id, below) SELECT 1, coalesce(max(nid) + 1, 0) FROM events;
   `,
   `
+  -- Events that their senders want sent later (delayed/delayed-events.ts), and for a day what became of them.
+  CREATE TABLE delayed_events(
+    delay_id TEXT PRIMARY KEY,
+    sender TEXT NOT NULL,
+    device_id TEXT NOT NULL,
+    txn_id TEXT,
+    type TEXT NOT NULL,
+    state_key TEXT,
+    content TEXT NOT NULL,
+    delay INTEGER NOT NULL,          -- ms
+    send_at INTEGER NOT NULL,
+    finalised_at INTEGER,            -- NULL: waits
+    outcome TEXT,                    -- send, cancel
+    reason TEXT,                     -- delay, action, error
+    event_id TEXT,
+    error TEXT                       -- JSON
+  ) WITHOUT ROWID;
+  CREATE INDEX delayed_by_time ON delayed_events(send_at) WHERE finalised_at IS NULL;
+  CREATE INDEX delayed_by_sender ON delayed_events(sender, finalised_at);
+  CREATE INDEX delayed_state ON delayed_events(type, state_key) WHERE finalised_at IS NULL AND state_key IS NOT NULL;
+  `,
+  `
   -- Blocks of 256 nids with the earliest and latest origin_server_ts in each (time-index.ts), noted when somebody asks.
   CREATE TABLE time_blocks(block INTEGER PRIMARY KEY, earliest INTEGER NOT NULL, latest INTEGER NOT NULL);
   `,

@@ -33,6 +33,18 @@ import type { ClientEvent } from './client-event.ts'
 import { type ContextRequest, type EventContext, eventContext } from './context.ts'
 import { createRoom, type CreateRequest } from './create-room.ts'
 import { eventAtTime, type FoundInTime, foundInTime, type TimeRequest } from './event-at-time.ts'
+import {
+  type DelayedAction,
+  type DelayedEvent,
+  delayedOf,
+  delayEvent,
+  type DelayRequest,
+  type FinalisedEvent,
+  finalisedOf,
+  nextDelayed,
+  sendDueEvents,
+  updateDelayed,
+} from './delayed/delayed-events.ts'
 import { eventById, type EventRequest } from './event-by-id.ts'
 import { maySendState, type RoomFacts, roomFacts } from './facts.ts'
 import { forgetRoom, joinRequirements, type MembershipRequest, setMembership } from './membership.ts'
@@ -121,7 +133,7 @@ type Sent = Outcome<{ event_id: EventId }>
 
 export class RoomDO extends DurableObject<Env> {
   readonly #room: Room
-  readonly #alarms: AlarmScheduler<'settle' | 'fetch' | 'index'>
+  readonly #alarms: AlarmScheduler<'settle' | 'fetch' | 'index' | 'delayed'>
   readonly #notifier: Notifier
   readonly #servers: NewsForServers
   readonly #members: RemoteMemberIndex
@@ -156,6 +168,7 @@ export class RoomDO extends DurableObject<Env> {
       },
       fetch: () => this.#missing.start(Date.now()),
       index: async () => this.#indexOlder(),
+      delayed: async () => this.#sendDue(),
     })
   }
 
@@ -229,6 +242,43 @@ export class RoomDO extends DurableObject<Env> {
     const done = before.catch(() => undefined).then(work)
     this.#remoteWork = done
     return done
+  }
+
+  /** Notes an event to be sent later. */
+  async delayEvent(request: DelayRequest): Promise<Outcome<{ delay_id: string }>> {
+    const delayed = delayEvent(this.#room, request, Date.now())
+    if (delayed.ok) this.#aimAtDelayed()
+    return delayed
+  }
+
+  /** Sends, restarts or cancels an event that waits. */
+  async updateDelayed({ delayId, action }: { delayId: string; action: DelayedAction }): Promise<Outcome> {
+    const identity = await serverIdentity(this.env)
+    const sent: Written[] = []
+    const turn = { room: this.#room, identity, now: Date.now(), sent: (written: Written) => void sent.push(written) }
+    const updated = updateDelayed(turn, delayId, action)
+    if (this.#room.reader.isKnown()) this.#aimAtDelayed()
+    for (const each of sent) await this.#tell(each)
+    return updated
+  }
+
+  /** A user's events that wait, and what became of others lately. */
+  async delayedEvents({ user }: { user: UserId }): Promise<{ waiting: DelayedEvent[]; finalised: FinalisedEvent[] }> {
+    return { waiting: delayedOf(this.#room, user), finalised: finalisedOf(this.#room, user) }
+  }
+
+  async #sendDue(): Promise<void> {
+    const identity = await serverIdentity(this.env)
+    const sent: Written[] = []
+    sendDueEvents({ room: this.#room, identity, now: Date.now(), sent: (written) => void sent.push(written) })
+    this.#aimAtDelayed()
+    for (const each of sent) await this.#tell(each)
+  }
+
+  #aimAtDelayed(): void {
+    const next = nextDelayed(this.#room)
+    if (next === undefined) this.#alarms.cancel('delayed')
+    else this.#alarms.reset('delayed', next)
   }
 
   #joinDeps(identity: ServerIdentity): JoinDeps {
@@ -561,8 +611,6 @@ export class RoomDO extends DurableObject<Env> {
     const wait = Math.max(0, next - Date.now())
     this.#typingTimer = setTimeout(() => this.#watchTyping(typing.expire(Date.now())), wait)
   }
-
-  // —— Sync ——
 
   #facts(user: UserId): ListFacts | undefined {
     return listFacts(this.#room, user, Date.now())

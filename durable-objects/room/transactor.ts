@@ -43,6 +43,30 @@ export interface Transaction {
   readonly id: string
 }
 
+/** How an event that waited ends. */
+export interface DelayedEnd {
+  readonly at: number
+  readonly outcome: 'send' | 'cancel'
+  readonly reason: 'delay' | 'action' | 'error'
+  readonly eventId?: EventId
+  /** JSON. */
+  readonly error?: string
+}
+
+/** An event that waits to be sent. */
+export interface NewDelayed {
+  readonly delayId: string
+  readonly sender: UserId
+  readonly deviceId: string
+  readonly txnId: string | undefined
+  readonly type: string
+  readonly stateKey: string | undefined
+  /** JSON. */
+  readonly content: string
+  readonly delay: number
+  readonly sendAt: number
+}
+
 export interface StoredReceipt {
   readonly user: UserId
   readonly type: string
@@ -185,6 +209,45 @@ export class Transactor {
   /** All events from this nid on are in the search index. */
   noteSearchProgress(below: Nid): void {
     this.#sql.exec('UPDATE search_progress SET below = ?', below)
+  }
+
+  addDelayed(event: NewDelayed): void {
+    const { delayId, sender, deviceId, txnId, type, stateKey, content, delay, sendAt } = event
+    this.#sql.exec(
+      'INSERT INTO delayed_events(delay_id, sender, device_id, txn_id, type, state_key, content, delay, send_at) ' +
+        'VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)',
+      delayId,
+      sender,
+      deviceId,
+      txnId ?? null,
+      type,
+      stateKey ?? null,
+      content,
+      delay,
+      sendAt,
+    )
+  }
+
+  restartDelayed(delayId: string, sendAt: number): void {
+    this.#sql.exec('UPDATE delayed_events SET send_at = ? WHERE delay_id = ?', sendAt, delayId)
+  }
+
+  endDelayed(delayId: string, { at, outcome, reason, eventId, error }: DelayedEnd): void {
+    const query =
+      'UPDATE delayed_events SET finalised_at = ?, outcome = ?, reason = ?, event_id = ?, error = ? WHERE delay_id = ?'
+    this.#sql.exec(query, at, outcome, reason, eventId ?? null, error ?? null, delayId)
+  }
+
+  /** Others' events that wait to set this state will not be sent. */
+  cancelDelayedState({ type, sender, origin_server_ts: at }: StoredEvent, stateKey: string): void {
+    const query =
+      "UPDATE delayed_events SET finalised_at = ?, outcome = 'cancel', reason = 'error' " +
+      'WHERE type = ? AND state_key = ? AND finalised_at IS NULL AND state_key IS NOT NULL AND sender <> ?'
+    this.#sql.exec(query, at, type, stateKey, sender)
+  }
+
+  forgetDelayed(before: number): void {
+    this.#sql.exec('DELETE FROM delayed_events WHERE finalised_at < ?', before)
   }
 
   waitForRedacted(eventId: EventId, redaction: Nid): void {

@@ -189,4 +189,8 @@ export const migrations: readonly string[] = [
   ) WITHOUT ROWID;
   CREATE TABLE room_configs(id INTEGER PRIMARY KEY, json TEXT NOT NULL UNIQUE);
   `,
+  `
+  -- Rooms in which events of this user may wait to be sent (MSC4140).
+  CREATE TABLE delayed_rooms(room_id TEXT PRIMARY KEY) WITHOUT ROWID;
+  `,
 ]

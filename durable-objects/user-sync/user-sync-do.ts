@@ -298,6 +298,25 @@ export class UserSyncDO extends DurableObject<Env> {
     return filter ? { ok: true, filter } : fail('not_found', 'No such filter')
   }
 
+  /** Events of this user will wait in a room. */
+  async noteDelayedRoom(roomId: RoomId): Promise<void> {
+    this.#sql.exec('INSERT OR IGNORE INTO delayed_rooms(room_id) VALUES (?)', roomId)
+  }
+
+  /** Rooms in which events may wait. */
+  async delayedRooms(): Promise<RoomId[]> {
+    return this.#sql
+      .exec<{ roomId: RoomId }>('SELECT room_id AS roomId FROM delayed_rooms ORDER BY room_id')
+      .toArray()
+      .map(({ roomId }) => roomId)
+  }
+
+  /** Nothing waits there any more, nor is there anything to tell of what did. */
+  async forgetDelayedRooms(rooms: readonly RoomId[]): Promise<void> {
+    const query = 'DELETE FROM delayed_rooms WHERE room_id IN (SELECT value FROM json_each(?))'
+    this.#sql.exec(query, JSON.stringify(rooms))
+  }
+
   // —— Devices and their keys ——
 
   /** A device was signed in, perhaps under an ID that was ended before. To be called before its token is given out. */

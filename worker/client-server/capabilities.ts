@@ -1,4 +1,5 @@
 /** What this server lets its users do. Spec: client-server-api/#capabilities-negotiation, capabilities.yaml. */
+import { maxDelay, maxDelayed } from '#protocol/delayed-limits.ts'
 import { roomVersions } from '#protocol/room-versions/rules.ts'
 
 import { mailerOf } from '../mail/mail.ts'
@@ -20,6 +21,7 @@ export const getCapabilities = operation(
       'm.set_displayname': { enabled: true },
       'm.set_avatar_url': { enabled: !isGuest },
       'm.3pid_changes': { enabled: !isGuest && mailerOf(env) !== undefined },
+      'org.matrix.msc4140.delayed_events': { max_delay_ms: maxDelay, max_scheduled: maxDelayed },
       'm.get_login_token': { enabled: !isGuest },
     },
   }),

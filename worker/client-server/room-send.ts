@@ -2,13 +2,21 @@
 import { parseEventId } from '#protocol/identifiers/event-id.ts'
 import type { JsonObject } from '#protocol/json/json.ts'
 
+import { delayOf, sendLater } from '../delayed-events.ts'
 import { limitUser } from '../middleware/rate-limit.ts'
 import { type Call, operation } from '../operation.ts'
 import { refuse } from '../refusal.ts'
 import { roomOf, unwrapAsMember } from '../rooms.ts'
 import { jsonObject } from './parameters.ts'
 
-const options = { auth: 'accessToken', body: jsonObject, guests: true, r0: true } as const
+// The body may be missing where a delayed event is sent again under its transaction ID, and only there.
+const options = {
+  auth: 'accessToken',
+  body: jsonObject,
+  bodyOptionalWith: 'org.matrix.msc4140.delay',
+  guests: true,
+  r0: true,
+} as const
 
 /** Spec: client-server-api/#put_matrixclientv3roomsroomidsendeventtypetxnid */
 export const sendMessage = operation(
@@ -26,7 +34,10 @@ export const sendMessageWithoutTxn = operation(
 
 type Asked = Call<'/:roomId/:eventType', 'accessToken', JsonObject>
 
-async function send({ env, settings, requester, path, body: content }: Asked, txn: { readonly txnId?: string }) {
+async function send(call: Asked, txn: { readonly txnId?: string }) {
+  const { env, settings, requester, path, query, body: content } = call
+  const delay = delayOf(query)
+  if (delay !== undefined) return sendLater(env, requester, { ...path, type: path.eventType, ...txn, content, delay })
   limitUser('message', requester.userId, settings)
   const room = roomOf(env, path.roomId)
   const from = { sender: requester.userId, deviceId: requester.deviceId, ...txn }

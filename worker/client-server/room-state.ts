@@ -6,6 +6,7 @@ import { parseUserId, type UserId } from '#protocol/identifiers/user-id.ts'
 import { isObject, type JsonObject, own } from '#protocol/json/json.ts'
 import { rulesOf } from '#protocol/room-versions/rules.ts'
 
+import { delayOf, sendLater } from '../delayed-events.ts'
 import type { Env } from '../env.ts'
 import { invite, join, type Joiner, removeGuests } from '../memberships.ts'
 import { limitUser } from '../middleware/rate-limit.ts'
@@ -21,7 +22,7 @@ const options = { id: 'setRoomStateWithKey', auth: 'accessToken', body: jsonObje
 export const setRoomStateWithKey = operation(
   'PUT /_matrix/client/v3/rooms/:roomId/state/:eventType/:stateKey',
   options,
-  (call) => setState(call, call.path, call.body),
+  (call) => setState(call, call.path, call.body, call.query),
 )
 
 /** The same for the empty state key, for which "the trailing slash on this endpoint is optional". */
@@ -34,7 +35,7 @@ export const setRoomState = operation(
       '/_matrix/client/r0/rooms/:roomId/state/:eventType/',
     ],
   },
-  (call) => setState(call, { ...call.path, stateKey: '' }, call.body),
+  (call) => setState(call, { ...call.path, stateKey: '' }, call.body, call.query),
 )
 
 interface Place {
@@ -43,10 +44,12 @@ interface Place {
   readonly stateKey: string
 }
 
-async function setState(who: Joiner, place: Place, content: JsonObject) {
+async function setState(who: Joiner, place: Place, content: JsonObject, query: URLSearchParams) {
   const { env, requester } = who
   const { roomId, eventType: type, stateKey } = place
   const sender = requester.userId
+  const delay = delayOf(query)
+  if (delay !== undefined) return sendLater(env, requester, { roomId, type, stateKey, content, delay })
   limitUser('message', sender, settingsOf(env))
   if (type === 'm.room.create') refuse('bad_state', 'A room is created once')
   if (type === 'm.room.member') return setMember(who, place, content)

@@ -16,6 +16,8 @@ const unstableFeatures = {
   // `?org.matrix.msc3981.recurse`, and tokens to sign in another client.
   'org.matrix.msc3981': true,
   'org.matrix.msc3882': true,
+  // Events that are sent later.
+  'org.matrix.msc4140': true,
   // Where calls are held.
   'org.matrix.msc4143': true,
   // Dehydrated devices.

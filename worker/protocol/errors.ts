@@ -46,6 +46,9 @@ const table = {
   threepid_auth_failed: [400, 'M_THREEPID_AUTH_FAILED', 'That session has not proven an address'],
   threepid_medium_not_supported: [400, 'M_THREEPID_MEDIUM_NOT_SUPPORTED', 'This server does not take such identifiers'],
   registration_closed: [403, 'M_FORBIDDEN', 'Registration is closed on this server'],
+  // Delayed events
+  delay_too_large: [400, 'M_UNKNOWN', 'The delay is longer than this server allows'],
+  already_decided: [409, 'M_UNKNOWN', 'That was decided already'],
   // Encryption
   invalid_signature: [400, 'M_INVALID_SIGNATURE', 'A signature is wrong'],
   wrong_room_keys_version: [403, 'M_WRONG_ROOM_KEYS_VERSION', 'That is not the current backup'],

@@ -1,5 +1,6 @@
 /** What the server tells of itself and of its users. */
 import { env } from 'cloudflare:workers'
+import { parseUserId } from '#protocol/identifiers/user-id.ts'
 import { beforeAll, expect, test } from 'vitest'
 
 import { forgetTokens } from '../../../worker/accounts/token-cache.ts'
@@ -71,7 +72,7 @@ test('who is who, for oneself and for administrators', async () => {
   expect(await anonymous.get(path(alice))).toMatchObject(refused(401, 'M_MISSING_TOKEN'))
   expect(await bob.get('/admin/whois/nobody')).toMatchObject(refused(400, 'M_INVALID_PARAM'))
   await env.DB.prepare('UPDATE users SET is_admin = 1 WHERE user_id = ?').bind(bob.userId).run()
-  forgetTokens(bob.userId, bob.deviceId)
+  forgetTokens(parseUserId(bob.userId) ?? expect.fail(), bob.deviceId)
   expect((await bob.get(path(alice))).body).toMatchObject({ user_id: alice.userId })
   expect(await bob.get('/admin/whois/%40nobody%3Atest.local')).toMatchObject(refused(404, 'M_NOT_FOUND'))
 })
