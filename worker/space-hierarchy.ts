@@ -2,7 +2,7 @@
  * The tree of a space, as far as one may see it.
  *
  * Spec: client-server-api/#get_matrixclientv1roomsroomidhierarchy: "paginates over the space tree in a depth-first manner".
- * Only rooms that this server is in are shown.
+ * Of rooms that this server is not in, others are asked (remote-rooms.ts).
  */
 import type { RoomId } from '#protocol/identifiers/room-id.ts'
 import type { ServerName } from '#protocol/identifiers/server-name.ts'
@@ -11,6 +11,7 @@ import type { JsonObject } from '#protocol/json/json.ts'
 
 import type { SpaceChild, SpaceRoom } from '../durable-objects/room/space-room.ts'
 import type { Env } from './env.ts'
+import { RemoteRooms } from './remote-rooms.ts'
 import { roomOf } from './rooms.ts'
 import { userSyncOf } from './sync/user-sync.ts'
 
@@ -21,6 +22,8 @@ const maxConditions = 50
 
 export interface Walk {
   readonly root: RoomId
+  /** Servers to ask for it, where this one is not in it. */
+  readonly via: readonly ServerName[]
   readonly reader: UserId
   readonly maxDepth: number
   readonly suggestedOnly: boolean
@@ -35,13 +38,17 @@ export interface Page {
   readonly more: boolean
 }
 
+/** Rooms that are looked at beforehand, so that those of slow servers are waited for together. */
+const lookahead = 8
+
 /** A page of the tree; undefined if its root is not there for the reader. */
 export async function walkSpace(env: Env, walk: Walk): Promise<Page | undefined> {
   const { root, reader, maxDepth, suggestedOnly, limit, skip } = walk
   const mayEnter = conditionsFor(env, reader)
+  const find = finder(env, walk)
   const rooms: JsonObject[] = []
   const seen = new Set<RoomId>()
-  const ahead: { roomId: RoomId; depth: number }[] = [{ roomId: root, depth: 0 }]
+  const ahead: Step[] = [{ roomId: root, via: walk.via, depth: 0 }]
   let shown = 0
   for (let next = ahead.pop(); next; next = ahead.pop()) {
     const { roomId, depth } = next
@@ -49,17 +56,41 @@ export async function walkSpace(env: Env, walk: Walk): Promise<Page | undefined>
     if (seen.has(roomId)) continue
     if (rooms.length === limit || seen.size === mostRooms) return { rooms, more: rooms.length === limit }
     seen.add(roomId)
-    const found = await roomOf(env, roomId).spaceRoom({ reader })
-    if (!found.ok || !(await isOpen(found, mayEnter))) {
+    const found = find(next)
+    for (const step of ahead.slice(-Math.min(lookahead, limit - rooms.length))) {
+      if (!seen.has(step.roomId)) void find(step).catch(() => undefined)
+    }
+    const room = await found
+    if (!room || !(await isOpen(room, mayEnter))) {
       if (roomId === root) return undefined
       continue
     }
-    const children = suggestedOnly ? found.children.filter(({ isSuggested }) => isSuggested) : found.children
-    if (++shown > skip) rooms.push(withChildren(found, children))
-    if (depth < maxDepth)
-      ahead.push(...children.map((child) => ({ roomId: child.roomId, depth: depth + 1 })).toReversed())
+    const children = suggestedOnly ? room.children.filter(({ isSuggested }) => isSuggested) : room.children
+    if (++shown > skip) rooms.push(withChildren(room, children))
+    if (depth < maxDepth) ahead.push(...children.map((child) => ({ ...child, depth: depth + 1 })).toReversed())
   }
   return { rooms, more: false }
+}
+
+interface Step {
+  readonly roomId: RoomId
+  readonly via: readonly ServerName[]
+  readonly depth: number
+}
+
+/** Finds each room once: here, or where this server is not in it, over those that are. */
+function finder(env: Env, { reader, suggestedOnly }: Walk): (step: Step) => Promise<SpaceRoom | undefined> {
+  const elsewhere = new RemoteRooms(env, reader, suggestedOnly)
+  const finding = new Map<RoomId, Promise<SpaceRoom | undefined>>()
+  const look = async ({ roomId, via }: Step) => {
+    const here = await roomOf(env, roomId).spaceRoom({ reader })
+    return here.ok ? here : elsewhere.find(roomId, via)
+  }
+  return (step) => {
+    const known = finding.get(step.roomId) ?? look(step)
+    finding.set(step.roomId, known)
+    return known
+  }
 }
 
 /** Rooms of a space that are told to another server. */

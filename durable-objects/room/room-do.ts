@@ -349,6 +349,12 @@ export class RoomDO extends DurableObject<Env> {
     return { ok: true, membership: reader.membership(user) }
   }
 
+  /** A local user's membership as far as it is known here, be it from outside only. */
+  async membershipOf({ user }: { user: UserId }): Promise<Membership | undefined> {
+    const { reader } = this.#room
+    return reader.isKnown() ? reader.membership(user) : undefined
+  }
+
   /** Who invited by a third-party identifier, and with what, under a token; and who the target is by now. */
   async thirdPartyInvite({
     token,

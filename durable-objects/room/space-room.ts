@@ -7,6 +7,7 @@
  */
 import { fail, type Outcome } from '#protocol/errors.ts'
 import { contentString } from '#protocol/events/fields.ts'
+import { hasVia, viaOf } from '#protocol/space-child.ts'
 import { parseRoomId, type RoomId } from '#protocol/identifiers/room-id.ts'
 import type { ServerName } from '#protocol/identifiers/server-name.ts'
 import type { UserId } from '#protocol/identifiers/user-id.ts'
@@ -30,6 +31,8 @@ export interface Asking {
 export interface SpaceChild {
   readonly roomId: RoomId
   readonly isSuggested: boolean
+  /** Servers that are said to be in it. */
+  readonly via: readonly ServerName[]
   /** The stripped event, with `origin_server_ts`. */
   readonly event: JsonObject
 }
@@ -109,18 +112,16 @@ function childrenOf({ reader }: Room): SpaceChild[] {
     .exec<EventRow>(childrenQuery)
     .toArray()
     .map((row) => reader.fromRow(row))
-    .filter(({ pdu }) => isVia(own(pdu.content, 'via')))
+    .filter(({ pdu }) => hasVia(pdu.content))
     .sort(inOrder)
     .flatMap((event) => {
       const roomId = parseRoomId(event.state_key)
       if (roomId === undefined) return []
       const isSuggested = own(event.pdu.content, 'suggested') === true
-      return [{ roomId, isSuggested, event: { ...strippedEvent(event), origin_server_ts: event.origin_server_ts } }]
+      const via = viaOf(event.pdu.content)
+      const stripped = { ...strippedEvent(event), origin_server_ts: event.origin_server_ts }
+      return [{ roomId, isSuggested, via, event: stripped }]
     })
-}
-
-function isVia(via: unknown): boolean {
-  return Array.isArray(via) && via.length > 0 && via.every((server) => typeof server === 'string')
 }
 
 /** By `order`, then by `origin_server_ts`, then by room ID. Spec: client-server-api/#ordering-of-children-within-a-space. */

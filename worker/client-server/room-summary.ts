@@ -1,11 +1,12 @@
 /** What a room is, before one is in it. Spec: client-server-api/#room-summaries, data/api/client-server/room_summary.yaml. */
 import { operation } from '../operation.ts'
 import { refuse } from '../refusal.ts'
+import { RemoteRooms } from '../remote-rooms.ts'
 import { findRoom, roomOf } from '../rooms.ts'
 import { conditionsFor, isOpen } from '../space-hierarchy.ts'
 import { viaServers } from './parameters.ts'
 
-/** Of rooms that this server is in. Spec: client-server-api/#get_matrixclientv1room_summaryroomidoralias */
+/** Spec: client-server-api/#get_matrixclientv1room_summaryroomidoralias */
 export const getRoomSummary = operation(
   'GET /_matrix/client/v1/room_summary/:roomIdOrAlias',
   {
@@ -18,12 +19,14 @@ export const getRoomSummary = operation(
     ],
   },
   async ({ env, requester, path: { roomIdOrAlias }, query }) => {
-    const { roomId } = await findRoom(env, roomIdOrAlias, viaServers(query))
+    const { roomId, servers } = await findRoom(env, roomIdOrAlias, viaServers(query))
     const reader = requester?.userId
-    const found = await roomOf(env, roomId).spaceRoom(reader === undefined ? {} : { reader })
+    const here = await roomOf(env, roomId).spaceRoom(reader === undefined ? {} : { reader })
+    // Nobody unknown gets this server to ask others for them.
+    const found = here.ok ? here : reader && (await new RemoteRooms(env, reader, false).find(roomId, servers))
     const mayEnter = reader === undefined ? () => Promise.resolve(false) : conditionsFor(env, reader)
     // One who may not know of a room is told what is told of rooms that are not there.
-    if (!found.ok || !(await isOpen(found, mayEnter))) return refuse('not_found', 'Room not found')
+    if (!found || !(await isOpen(found, mayEnter))) return refuse('not_found', 'Room not found')
     const { summary, membership } = found
     return { ...summary, ...(reader === undefined ? {} : { membership: membership ?? 'leave' }) }
   },

@@ -2,7 +2,7 @@
 import { operation } from '../operation.ts'
 import { refuse } from '../refusal.ts'
 import { walkSpace } from '../space-hierarchy.ts'
-import { oneOf, wholeNumber } from './parameters.ts'
+import { oneOf, viaServers, wholeNumber } from './parameters.ts'
 
 const [defaultDepth, mostDepth] = [20, 100]
 
@@ -21,7 +21,7 @@ export const getSpaceHierarchy = operation(
     if (limit === 0) refuse('invalid_param', 'limit must be greater than zero')
     const maxDepth = wholeNumber(query, 'max_depth', defaultDepth, mostDepth)
     const skip = positionOf(query.get('from'), maxDepth, suggestedOnly)
-    const page = await walkSpace(env, { root, reader, maxDepth, suggestedOnly, limit, skip })
+    const page = await walkSpace(env, { root, via: viaServers(query), reader, maxDepth, suggestedOnly, limit, skip })
     if (!page) return refuse('forbidden', 'You are not allowed to view this room')
     const next = tokenOf(skip + page.rooms.length, maxDepth, suggestedOnly)
     return { rooms: page.rooms, ...(page.more ? { next_batch: next } : {}) }
