@@ -106,6 +106,37 @@ const table = {
     fallback: 'off',
     check: (value) => (value === 'off' ? undefined : isBaseUrl(value)),
   },
+  'mail-from': {
+    env: 'MAIL_FROM',
+    value: 'ADDRESS',
+    help: "sender of the server's mail; unless given, hearth at the name of the server",
+  },
+  'mail-url': {
+    env: 'MAIL_URL',
+    value: 'URL',
+    help: 'HTTP API that sends mail; unless given, mail goes to the folder mailbox in the data folder',
+    check: isBaseUrl,
+  },
+  'mail-token': { env: 'MAIL_TOKEN', value: 'TOKEN', help: 'its token' },
+  'mail-token-header': { env: 'MAIL_TOKEN_HEADER', value: 'NAME', help: 'header of the token, unless Authorization' },
+  'mail-body': {
+    env: 'MAIL_BODY',
+    value: 'JSON',
+    help: 'its body, with {{from}} {{to}} {{subject}} {{text}} {{html}}',
+  },
+  'registration-email': {
+    env: 'REGISTRATION_EMAIL',
+    value: 'off|required',
+    help: 'whether a new account needs an e-mail address',
+    check: oneOf('off', 'required'),
+  },
+  'registration-terms': { env: 'REGISTRATION_TERMS', value: 'JSON', help: 'policies that new users accept' },
+  'hide-known-addresses': {
+    env: 'HIDE_KNOWN_ADDRESSES',
+    value: 'on|off',
+    help: 'keep secret which e-mail addresses have accounts; unless given, on',
+    check: oneOf('on', 'off'),
+  },
   'log-level': {
     env: 'LOG_LEVEL',
     value: 'LEVEL',
@@ -141,6 +172,8 @@ export interface ServeOptions {
   readonly clientAddressHeader: string
   readonly dnsOverHttps: string
   readonly logLevel: string
+  /** Variables that reach the Worker as they were given. */
+  readonly variables: Readonly<Record<string, string>>
   readonly prebuilt: boolean
 }
 
@@ -190,9 +223,29 @@ export function parseOptions(
       clientAddressHeader: given['client-address-header'],
       dnsOverHttps: given['dns-over-https'],
       logLevel: given['log-level'],
+      variables: variablesOf(given),
       prebuilt: given.prebuilt === 'on',
     },
   }
+}
+
+const passedOn = [
+  'mail-from',
+  'mail-url',
+  'mail-token',
+  'mail-token-header',
+  'mail-body',
+  'registration-email',
+  'registration-terms',
+  'hide-known-addresses',
+] as const
+
+function variablesOf(given: Readonly<Partial<Record<string, string>>>): Record<string, string> {
+  const pairs = passedOn.flatMap((name) => {
+    const value = given[name]
+    return value === undefined ? [] : [[table[name].env, value] as const]
+  })
+  return Object.fromEntries(pairs)
 }
 
 function helpText(): string {

@@ -8,6 +8,7 @@ import { convertV4MiniflareOptions, Log, LogLevel, Miniflare } from 'miniflare'
 
 import type { WorkerModule } from '../build/bundle.ts'
 import { printLog } from './log.ts'
+import { mailbox } from './mailbox.ts'
 import type { ServeOptions } from './options.ts'
 import { runMark } from './orphan-guard.ts'
 
@@ -44,6 +45,7 @@ export async function startRuntime(options: RuntimeOptions, modules: readonly Wo
       durableObjects: Object.fromEntries(
         Object.entries(objects).map(([binding, className]) => [binding, { className, useSQLite: true }]),
       ),
+      serviceBindings: { MAILBOX: mailbox(options.data) },
       resourcePersistencePath: options.data,
       unsafeDirectSockets: [{ host: options.bind, port: options.port }],
       unsafeRuntimeEnv: { [runMark]: options.run },
@@ -68,6 +70,8 @@ export async function startRuntime(options: RuntimeOptions, modules: readonly Wo
 
 function bindingsOf(options: RuntimeOptions): Record<string, string> {
   return {
+    MAIL_FROM: `hearth@${options.serverName}`,
+    ...options.variables,
     SERVER_NAME: options.serverName,
     PUBLIC_URL: options.publicUrl,
     REGISTRATION: options.registration,

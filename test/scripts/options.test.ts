@@ -30,6 +30,7 @@ describe('what npm start takes', () => {
       clientAddressHeader: 'none',
       dnsOverHttps: 'off',
       logLevel: 'info',
+      variables: {},
       prebuilt: false,
     })
   })

@@ -7,7 +7,7 @@
  */
 import { isObject, type JsonValue } from '#protocol/json/json.ts'
 
-import type { Letter } from './mail.ts'
+import type { Letter } from './letter.ts'
 
 export interface MailApi {
   readonly url: string

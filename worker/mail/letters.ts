@@ -4,7 +4,7 @@
  * A link never stands in a sentence that hides where it goes. Whatever came from a client is escaped.
  */
 import { escapeHtml } from '../pages/page.ts'
-import type { Letter } from './mail.ts'
+import type { Letter } from './letter.ts'
 
 interface Words {
   readonly subject: string

@@ -7,14 +7,7 @@
 import type { Env } from '../env.ts'
 import { settingsOf } from '../settings.ts'
 import { httpMailer } from './http-mail.ts'
-
-export interface Letter {
-  /** One address, as `parseEmailAddress` left it. */
-  readonly to: string
-  readonly subject: string
-  readonly text: string
-  readonly html: string
-}
+import type { Letter } from './letter.ts'
 
 /** Resolves to false when the carrier did not take the letter. Never throws. */
 export type Mailer = (letter: Letter) => Promise<boolean>

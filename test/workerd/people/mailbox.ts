@@ -6,7 +6,7 @@ import type { JsonObject } from '#protocol/json/json.ts'
 
 import { createApp } from '../../../worker/app.ts'
 import type { Env } from '../../../worker/env.ts'
-import type { Letter } from '../../../worker/mail/mail.ts'
+import type { Letter } from '../../../worker/mail/letter.ts'
 import { type Answer, serverUrl } from '../client.ts'
 
 export interface MailServer {

@@ -13,12 +13,16 @@ export type EmailAddress = string & { readonly [brand]: 'EmailAddress' }
 const form =
   /^[^\s@"(),:;<>[\\\]\p{Cc}\p{Cf}]{1,64}@(?:[\p{L}\p{N}](?:[\p{L}\p{N}-]*[\p{L}\p{N}])?\.)+[\p{L}\p{N}-]{2,}$/u
 
+/** The Kelvin sign, the Greek question mark and the Greek varia, which normalisation turns into K, ; and `. */
+const posesAsAscii = /[\u212a\u037e\u1fef]/
+
 /**
  * The address in its one form: normalised, A–Z as a–z. Other letters keep their case: folding those would make one
  * address of two that reach different people. Undefined for what is no address that mail can be sent to.
  */
 export function parseEmailAddress(value: unknown): EmailAddress | undefined {
   if (typeof value !== 'string' || value.length > 254 || !hasOnlyScalars(value)) return undefined
+  if (posesAsAscii.test(value)) return undefined
   const address = value.normalize('NFC').replace(/[A-Z]/g, (letter) => letter.toLowerCase())
   return isAddress(address) ? address : undefined
 }
