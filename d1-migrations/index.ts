@@ -10,6 +10,7 @@ import loginTokens from './0008_login_tokens.sql'
 import media from './0005_media.sql'
 import openIdTokens from './0006_openid_tokens.sql'
 import people from './0009_people.sql'
+import pushers from './0007_pushers.sql'
 import remoteServerKeys from './0001_remote_server_keys.sql'
 import roomDirectory from './0002_room_directory.sql'
 
@@ -29,4 +30,5 @@ export const migrations: readonly Migration[] = [
   { name: '0006_openid_tokens', sql: openIdTokens },
   { name: '0008_login_tokens', sql: loginTokens },
   { name: '0009_people', sql: people },
+  { name: '0007_pushers', sql: pushers },
 ]

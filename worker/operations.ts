@@ -33,6 +33,8 @@ import * as mutualRooms from './client-server/mutual-rooms.ts'
 import * as oldSync from './client-server/old-sync.ts'
 import * as passwordManagement from './client-server/password-management.ts'
 import * as profile from './client-server/profile.ts'
+import * as notifications from './client-server/notifications.ts'
+import * as pusher from './client-server/pusher.ts'
 import * as pushrules from './client-server/pushrules.ts'
 import * as readMarkers from './client-server/read-markers.ts'
 import * as openid from './client-server/openid.ts'
@@ -164,6 +166,11 @@ export const operations: readonly Operation[] = [
   filter.getFilter,
   // list-joined-rooms.ts
   listJoinedRooms.getJoinedRooms,
+  // notifications.ts, pusher.ts
+  notifications.getNotifications,
+  pusher.getPushers,
+  pusher.postPusher,
+
   // pushrules.ts
   pushrules.getPushRules,
   pushrules.getPushRulesGlobal,

@@ -173,4 +173,8 @@ export const migrations: readonly string[] = [
   -- Blocks of 256 nids with the earliest and latest origin_server_ts in each (time-index.ts), noted when somebody asks.
   CREATE TABLE time_blocks(block INTEGER PRIMARY KEY, earliest INTEGER NOT NULL, latest INTEGER NOT NULL);
   `,
+  `
+  -- Local users with pushers: see ringer.ts.
+  CREATE TABLE ringing(user_id TEXT PRIMARY KEY) WITHOUT ROWID;
+  `,
 ]

@@ -19,6 +19,7 @@ import type { UserId } from '#protocol/identifiers/user-id.ts'
 import type { AlarmScheduler } from '../shared/alarm-scheduler.ts'
 import { limiter } from '../shared/limit.ts'
 import type { Membership } from './reader.ts'
+import { Ringer } from './ringer.ts'
 import type { Room } from './room.ts'
 
 /** What a user's object is told; all of it read in one turn of the room. */
@@ -27,6 +28,8 @@ export interface News {
   readonly pos: number
   readonly typing: number
   readonly membership: Membership
+  /** For users with pushers: the newest position at which something may have rung, or been read by them. */
+  readonly rings?: number
 }
 
 /** What changed, beyond the room's position. */
@@ -37,6 +40,8 @@ export interface Change {
   readonly changedMembers?: readonly UserId[]
   /** The only one whom the change concerns, such as a private receipt: nobody else has to read. */
   readonly only?: UserId
+  /** Nothing that could ring: typing, receipts. Of receipts, only whose they are has to know. */
+  readonly isSilent?: true
 }
 
 /** Tells a user's object; true when it wants to hear of the next change, read or not (sliding sync, which sorts all rooms). */
@@ -53,6 +58,7 @@ export class Notifier {
   readonly #alarms: AlarmScheduler<'settle'>
   readonly #typingVersion: () => number
   readonly #limited = limiter(atOnce)
+  readonly #ringer: Ringer
   #quiet: Set<UserId> | undefined
   /** Those of them who are in the table. */
   readonly #written = new Set<UserId>()
@@ -63,6 +69,7 @@ export class Notifier {
   /** `typingVersion` names the list of who is typing now, 0 the empty one. */
   constructor(room: Room, alarms: AlarmScheduler<'settle'>, tell: Tell, typingVersion: () => number) {
     this.#room = room
+    this.#ringer = new Ringer(room)
     this.#alarms = alarms
     this.#tell = tell
     this.#typingVersion = typingVersion
@@ -73,12 +80,14 @@ export class Notifier {
    * Tells of a change; call it in the same turn as the change itself. Waits for those who must have heard before the request
    * is answered: its sender, and users whose membership changed. `now` is in milliseconds since 1970.
    */
-  changed({ sender, changedMembers = [], only }: Change, now: number): Promise<void> {
+  changed({ sender, changedMembers = [], only, isSilent }: Change, now: number): Promise<void> {
     const joined = this.#room.reader.localJoined()
     this.#alarms.ensure('settle', now + settleAfter)
     const quiet = this.#quietUsers()
     for (const user of joined) {
-      if (quiet.has(user) || changedMembers.includes(user) || (only !== undefined && user !== only)) continue
+      if (changedMembers.includes(user) || (only !== undefined && user !== only)) continue
+      const rings = (!isSilent || user === sender) && this.#ringer.rings(user)
+      if (quiet.has(user) && !rings) continue
       quiet.add(user)
       void this.#start(user)
     }
@@ -94,6 +103,16 @@ export class Notifier {
   /** A user reads the room, in the turn in which this is called: the next change is told again. */
   read(user: UserId): void {
     this.#noLongerQuiet(user)
+  }
+
+  /** A user's object asks what rings, in the turn in which this is called: the next event is told again. */
+  askedForPushes(user: UserId): void {
+    this.#ringer.asked(user)
+  }
+
+  /** A user has no pushers any more. */
+  stopPushes(user: UserId): void {
+    this.#ringer.stop(user)
   }
 
   /** Some time after changes: tells again what failed, writes down who did not read, notes that everybody was told. */
@@ -122,7 +141,8 @@ export class Notifier {
     const members = reader.sql.exec<{ user: UserId }>(query, toldPos).toArray()
     const changed = members.map(({ user }) => user).filter((user) => reader.isLocal(user))
     const quiet = this.#quietUsers()
-    return new Set([...reader.localJoined()].filter((user) => !quiet.has(user)).concat(changed))
+    const joined = [...reader.localJoined()].filter((user) => !quiet.has(user) || this.#ringer.isListening(user))
+    return new Set(joined.concat(changed))
   }
 
   /** Tells a user the newest there is, after what they are being told already. The promise never rejects. */
@@ -143,8 +163,15 @@ export class Notifier {
     // A membership that state resolution took away is one that never was.
     const membership = reader.membership(user) ?? 'leave'
     const typing = this.#typingVersion()
+    const rings = this.#ringer.newest(user)
     try {
-      const isListening = await this.#tell(user, { roomId, pos, typing, membership })
+      const isListening = await this.#tell(user, {
+        roomId,
+        pos,
+        typing,
+        membership,
+        ...(rings === undefined ? {} : { rings }),
+      })
       if (isListening === true) this.#goOn(user, pos, typing)
     } catch (error) {
       console.error('a user was not told', user, error)

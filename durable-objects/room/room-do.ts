@@ -52,6 +52,8 @@ import { memberChanges, type MemberChanges, type MemberChangesRequest } from './
 import { joinedMembers, type JoinedMember, members, type MembersRequest } from './members.ts'
 import { type Messages, messages, type MessagesRequest } from './messages.ts'
 import { type Change, Notifier } from './notify.ts'
+import { type ListedNotification, type NotificationsRequest, roomNotifications } from './notifications.ts'
+import { type PushNews, pushNews, type PushNewsRequest } from './push-news.ts'
 import type { Membership } from './reader.ts'
 import { type ReceiptRequest, setReceipt } from './receipts.ts'
 import { redactEvent, type RedactRequest } from './redact.ts'
@@ -475,7 +477,7 @@ export class RoomDO extends DurableObject<Env> {
 
   /** How far users of another server have read. */
   async remoteReceipts(request: RemoteReceipts): Promise<void> {
-    if (noteRemoteReceipts(this.#room, request)) await this.#tell({})
+    if (noteRemoteReceipts(this.#room, request)) await this.#tell({ isSilent: true })
   }
 
   // —— Reading it ——
@@ -586,7 +588,10 @@ export class RoomDO extends DurableObject<Env> {
     const set = setReceipt(this.#room, request, Date.now())
     if (!set.ok) return set
     const { user, type } = request
-    if (set.moved) await this.#tell(type === 'm.read.private' ? { sender: user, only: user } : { sender: user })
+    if (set.moved)
+      await this.#tell(
+        type === 'm.read.private' ? { sender: user, only: user, isSilent: true } : { sender: user, isSilent: true },
+      )
     if (set.moved) this.#pass(receiptEdu(this.#room, request, Date.now()))
     return { ok: true }
   }
@@ -610,13 +615,34 @@ export class RoomDO extends DurableObject<Env> {
   /** Tells of the list of those who type if it changed, and looks again when the next one's time is over. */
   #watchTyping(hasChanged: boolean): void {
     const { typing } = this.#room.memory
-    if (hasChanged) this.ctx.waitUntil(this.#tell({}))
+    if (hasChanged) this.ctx.waitUntil(this.#tell({ isSilent: true }))
     clearTimeout(this.#typingTimer)
     const next = typing.nextExpiry()
     if (next === undefined) return
     const wait = Math.max(0, next - Date.now())
     this.#typingTimer = setTimeout(() => this.#watchTyping(typing.expire(Date.now())), wait)
   }
+
+  // —— Notifications ——
+
+  /** What rings for a user with pushers. In the same turn they become tellable of the next event. */
+  async pushNews(request: PushNewsRequest): Promise<PushNews | null> {
+    const news = pushNews(this.#room, request)
+    if (news) this.#notifier.askedForPushes(request.reader)
+    return news ?? null
+  }
+
+  /** A user has no pushers any more. */
+  async stopPushes({ user }: { user: UserId }): Promise<void> {
+    if (this.#room.reader.isKnown()) this.#notifier.stopPushes(user)
+  }
+
+  /** The room's part of a user's list of notifications. */
+  async notifications(request: NotificationsRequest): Promise<ListedNotification[]> {
+    return roomNotifications(this.#room, request, Date.now())
+  }
+
+  // —— Sync ——
 
   #facts(user: UserId): ListFacts | undefined {
     return listFacts(this.#room, user, Date.now())

@@ -338,6 +338,14 @@ export class Transactor {
     this.#sql.exec('DELETE FROM quiet WHERE user_id = ?', user)
   }
 
+  addRinging(user: UserId): void {
+    this.#sql.exec('INSERT OR IGNORE INTO ringing(user_id) VALUES (?)', user)
+  }
+
+  removeRinging(user: UserId): void {
+    this.#sql.exec('DELETE FROM ringing WHERE user_id = ?', user)
+  }
+
   #note(row: EventRow, pdu: Pdu): StoredEvent {
     const event = storedEvent(this.#reader.rules, row, pdu)
     this.#reader.noteEvent(event, row.json.length)

@@ -55,6 +55,92 @@ function countsOfEvents(events: readonly Notifying[]): JsonObject {
   }
 }
 
+/** An unread event with what the rules say of it. */
+export interface Ringing {
+  readonly event: StoredEvent
+  readonly tweaks: JsonObject
+}
+
+/** How many events a joined reader has not read, and the newest of those after a position, oldest first: what rings. */
+export function unreadSince(
+  view: View,
+  member: StoredEvent,
+  request: Omit<CountRequest, 'byThread'>,
+  { after, limit }: { readonly after: number; readonly limit: number },
+): { readonly unread: number; readonly ringing: readonly Ringing[] } {
+  const unread = unreadEvents(view, beginningOfStay(view, member), { ...request, byThread: false })
+  const fresh = unread.filter(({ pos }) => pos > after)
+  return { unread: unread.length, ringing: rung(view, fresh.slice(-limit), request) }
+}
+
+/**
+ * What rings of a span, for a reader who has read nothing since its beginning: the same without a look at what was unread
+ * before, in which neither the reader nor a redaction had a say. Undefined where one had.
+ */
+export function unreadOfSpan(
+  view: View,
+  span: { readonly after: number; readonly upTo: number },
+  request: Omit<CountRequest, 'byThread'>,
+  limit: number,
+): { readonly unread: number; readonly ringing: readonly Ringing[] } | undefined {
+  const { room, reader: user } = view
+  const [changed] = room.reader.sql
+    .exec(
+      `SELECT 1 AS found WHERE EXISTS (SELECT 1 FROM receipts WHERE user_id = ?1 AND pos > ?2) OR EXISTS
+         (SELECT 1 FROM events WHERE pos > ?2 AND pos <= ?3 AND (sender = ?1 OR type = 'm.room.redaction' OR state_key = ?1))`,
+      user,
+      span.after,
+      span.upTo,
+    )
+    .toArray()
+  if (changed || span.upTo - span.after > maxUnread) return undefined
+  const fresh: Notifying[] = []
+  addUnread(view, fresh, span, { ...request, byThread: false })
+  return { unread: fresh.length, ringing: rung(view, fresh.slice(-limit), request) }
+}
+
+function rung(
+  view: View,
+  fresh: readonly Notifying[],
+  { pushRules }: Pick<CountRequest, 'pushRules'>,
+): readonly Ringing[] {
+  if (fresh.length === 0) return []
+  const { reader } = view.room
+  const judge = judgeFor(view, pushRulesOf(view.reader, pushRules))
+  const query = `SELECT ${eventColumns} FROM events WHERE pos IN (SELECT value FROM json_each(?)) ORDER BY pos`
+  const rows = reader.sql.exec<EventRow>(query, JSON.stringify(fresh.map(({ pos }) => pos))).toArray()
+  return rows.map((row) => {
+    const event = reader.fromRow(row)
+    return { event, tweaks: judge(event).tweaks }
+  })
+}
+
+/** An event for a user's list of notifications. */
+export interface Notification extends Ringing {
+  readonly read: boolean
+}
+
+/** What the rules notify of among the newest events of the room, newest first, read or not. */
+export function* notificationsOf(
+  view: View,
+  member: StoredEvent,
+  request: Omit<CountRequest, 'byThread'>,
+  lookBack: number,
+): Generator<Notification> {
+  const { room, reader: user } = view
+  const unread = new Set(
+    unreadEvents(view, beginningOfStay(view, member), { ...request, byThread: false }).map(({ pos }) => pos),
+  )
+  const judge = judgeFor(view, pushRulesOf(user, request.pushRules))
+  for (const row of room.reader.sql.exec<EventRow>(newest, 0, room.reader.header().pos, lookBack).toArray()) {
+    const event = room.reader.fromRow(row)
+    if (event.sender === user || event.redactedBy !== undefined || view.membershipAfter(event) !== 'join') continue
+    if (!isShown(view, event, { ignoredUsers: request.ignoredUsers })) continue
+    const { notify, tweaks } = judge(event)
+    if (notify) yield { event, tweaks, read: !unread.has(row.pos ?? 0) }
+  }
+}
+
 function unreadEvents(view: View, joinedAt: number, request: CountRequest): readonly Notifying[] {
   const { room, reader: user } = view
   const { reader, memory } = room

@@ -193,4 +193,34 @@ export const migrations: readonly string[] = [
   -- Rooms in which events of this user may wait to be sent (MSC4140).
   CREATE TABLE delayed_rooms(room_id TEXT PRIMARY KEY) WITHOUT ROWID;
   `,
+  `
+  -- Pushers (pushers.ts).
+  CREATE TABLE pushers(
+    id INTEGER PRIMARY KEY,
+    app_id TEXT NOT NULL,
+    pushkey TEXT NOT NULL,
+    device_id TEXT NOT NULL,
+    json TEXT NOT NULL,              -- as the client set it
+    enabled INTEGER NOT NULL,
+    set_at INTEGER NOT NULL,         -- seconds since 1970
+    badge INTEGER NOT NULL DEFAULT 0,    -- the count that its gateway was told last
+    failures INTEGER NOT NULL DEFAULT 0,
+    next_at INTEGER NOT NULL DEFAULT 0,  -- not tried before, in ms
+    UNIQUE (app_id, pushkey)
+  );
+  -- Notifications on their way, in order; JSON null for a count alone.
+  CREATE TABLE push_queue(
+    id INTEGER PRIMARY KEY,
+    pusher_id INTEGER NOT NULL,
+    queued_at INTEGER NOT NULL,
+    json TEXT NOT NULL
+  );
+  -- While there are pushers: how far each room was looked through (push-rooms.ts).
+  CREATE TABLE push_rooms(
+    room_id TEXT PRIMARY KEY,
+    pos INTEGER NOT NULL,            -- the room's; -1: it begins with what comes next
+    unread INTEGER NOT NULL,
+    rules_at INTEGER NOT NULL        -- position of the rules that "unread" goes by
+  ) WITHOUT ROWID;
+  `,
 ]

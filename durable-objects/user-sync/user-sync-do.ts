@@ -25,7 +25,9 @@ import {
   saveDeviceKeys,
   saveSignatures,
 } from '../../worker/accounts/device-keys.ts'
+import { forgetPushers } from '../../worker/accounts/pushers.ts'
 import { announcerFor } from '../../worker/e2ee/announcer.ts'
+import { pushWorld } from '../../worker/push/push-world.ts'
 import { AlarmScheduler } from '../shared/alarm-scheduler.ts'
 
 import type { Env } from '../../worker/env.ts'
@@ -36,6 +38,7 @@ import {
   type AccountDataKey,
   getAccountData,
   getTags,
+  ignoredUsers,
   roomAccountData,
   setAccountData,
   setTag,
@@ -78,6 +81,9 @@ import {
   type UploadedKeys,
 } from './one-time-keys.ts'
 import { beginDay, dayOf } from './prune.ts'
+import { dropPushers, hasPushers, type Pusher, type PusherKey, pushers, setPusher } from './pushers.ts'
+import { PushRunner } from './push-runner.ts'
+import { beginRooms } from './push-rooms.ts'
 import { changePushRules, copyRoomRule, getPushRules, type PushRulesEdited } from './push-rules.ts'
 import { hasNews, readStream } from './read.ts'
 import { commitSliding, noteChange, type SlidingAnswer } from './sliding/commit-sliding.ts'
@@ -104,12 +110,13 @@ const fewRooms = 100
 export class UserSyncDO extends DurableObject<Env> {
   readonly #sql = this.ctx.storage.sql
   readonly #stream
-  readonly #alarms = new AlarmScheduler<'announce'>(this.ctx.storage)
+  readonly #alarms = new AlarmScheduler<'announce' | 'push'>(this.ctx.storage)
   #announcing: Promise<void> | undefined
   readonly #sliding: SlidingState
   /** When a client asked last by sliding sync, in ms. */
   #slidAt = 0
   #refreshing: Promise<void> | undefined
+  #pushRunner: PushRunner | undefined
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env)
@@ -124,7 +131,8 @@ export class UserSyncDO extends DurableObject<Env> {
    * and out of order; `pos`, `typing` and `membership` must have been read in one turn of the room. Answers whether the
    * next change is wanted as well, read or not: a client of sliding sync is here.
    */
-  async roomChanged(change: RoomChange): Promise<boolean> {
+  async roomChanged(change: RoomChange & { rings?: number }): Promise<boolean> {
+    this.#push((pushes) => pushes.told(change))
     beginDay(this.#sql, this.#stream, Date.now())
     const before = membershipIn(this.#sql, change.roomId)
     const isListening = Date.now() < this.#slidAt + stillListening || hasSlidingWaiter(this.ctx)
@@ -317,6 +325,51 @@ export class UserSyncDO extends DurableObject<Env> {
     this.#sql.exec(query, JSON.stringify(rooms))
   }
 
+  // —— Pushers ——
+
+  /** The user's pushers, oldest first. */
+  async pushers(): Promise<Pusher[]> {
+    return pushers(this.#sql)
+  }
+
+  /** Adds or replaces a pusher whose form was checked, for a device that is there. */
+  async setPusher(wanted: Pick<Pusher, 'deviceId' | 'fields' | 'enabled'>): Promise<Outcome> {
+    const now = Date.now()
+    if (!seeDevice(this.#sql, wanted.deviceId, dayOf(now))) return fail('unknown_token')
+    const isFirst = !hasPushers(this.#sql)
+    if (!setPusher(this.#sql, wanted, now)) return fail('limit_exceeded', 'Too many pushers')
+    if (isFirst) beginRooms(this.#sql)
+    this.#push((pushes) => pushes.resume())
+    return { ok: true }
+  }
+
+  /** Ends a pusher, if it is there: by its user's wish, or since somebody else uses that pushkey now. */
+  async removePusher({ appId, pushkey }: PusherKey): Promise<void> {
+    dropPushers(this.#sql, ({ fields }) => fields.app_id === appId && fields.pushkey === pushkey)
+  }
+
+  /** By which rules and whose messages notifications are listed, and the rooms to look into, newest change first. */
+  async notificationSources({ limit }: { limit: number }) {
+    const rooms = this.#sql
+      .exec<{ roomId: RoomId }>(
+        "SELECT room_id AS roomId FROM rooms WHERE membership = 'join' ORDER BY changed_at DESC LIMIT ?",
+        limit,
+      )
+      .toArray()
+      .map(({ roomId }) => roomId)
+    return { rooms, pushRules: getPushRules(this.#sql), ignoredUsers: ignoredUsers(this.#sql) }
+  }
+
+  #pushes(): PushRunner {
+    return (this.#pushRunner ??= new PushRunner(this.#sql, this.#alarms, pushWorld(this.env, this.#userId())))
+  }
+
+  /** Keeps the object alive for pushes that follow from this turn; the alarm looks after what is cut off. */
+  #push(begin: (pushes: PushRunner) => Promise<void>): void {
+    const done = begin(this.#pushes()).catch((error: unknown) => console.error('pushes were not sent', error))
+    this.ctx.waitUntil(done)
+  }
+
   // —— Devices and their keys ——
 
   /** A device was signed in, perhaps under an ID that was ended before. To be called before its token is given out. */
@@ -329,8 +382,10 @@ export class UserSyncDO extends DurableObject<Env> {
     const hadKeys = hasKeys(this.#sql, deviceId)
     endDevice(this.#sql, deviceId, dayOf(Date.now()))
     dropConnections(this.#sql, deviceId)
+    const dropped = dropPushers(this.#sql, (pusher) => pusher.deviceId === deviceId)
     if (hadKeys) this.#announceSoon({ kind: 'device', name: deviceId })
     this.#wake()
+    if (dropped.length > 0) await forgetPushers(this.env, this.#userId(), dropped)
   }
 
   /** Something of a device that others see changed in D1, such as its name. */
@@ -423,7 +478,10 @@ export class UserSyncDO extends DurableObject<Env> {
   }
 
   override async alarm(): Promise<void> {
-    await this.#alarms.run(Date.now(), { announce: () => this.#announce() })
+    await this.#alarms.run(Date.now(), {
+      announce: () => this.#announce(),
+      push: () => this.#pushes().resume(),
+    })
   }
 
   /** Notes a change, makes it, and tells of it. */

@@ -365,3 +365,14 @@ export const loginTokens = sqliteTable(
   },
   (table) => [index('login_tokens_by_expiry').on(table.expiresAt)],
 )
+
+/** Who has a pusher with an app ID and pushkey; the pushers themselves are in the users' objects. */
+export const pushers = sqliteTable(
+  'pushers',
+  {
+    appId: text('app_id').notNull(),
+    pushkey: text('pushkey').notNull(),
+    userId: text('user_id').$type<UserId>().notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.appId, table.pushkey, table.userId] })],
+)

@@ -22,6 +22,8 @@ const unstableFeatures = {
   'org.matrix.msc4143': true,
   // Dehydrated devices.
   'org.matrix.msc3814': true,
+  // Pushers may be switched off from another device.
+  'org.matrix.msc3881': true,
   // Extended profiles, under their names of before v1.16.
   'uk.tcpip.msc4133': true,
   'uk.tcpip.msc4133.stable': true,

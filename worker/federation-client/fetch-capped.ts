@@ -15,6 +15,8 @@ export interface FetchLimits {
   readonly allowPrivateAddresses: boolean
   /** Redirects that are followed at most; none unless told. */
   readonly redirects?: number
+  /** Ends it in place of `timeoutMs`: for Durable Objects, which a timer that nobody clears keeps from sleeping. */
+  readonly signal?: AbortSignal
 }
 
 export type FetchFailure = {
@@ -30,7 +32,7 @@ export async function fetchGuarded(
   init: RequestInit,
   limits: FetchLimits,
 ): Promise<FetchedResponse | FetchFailure> {
-  const signal = AbortSignal.timeout(limits.timeoutMs)
+  const signal = limits.signal ?? AbortSignal.timeout(limits.timeoutMs)
   let target = url
   for (let hop = 0; hop <= (limits.redirects ?? 0); hop++) {
     const refused = addressFault(target, limits)
