@@ -1,8 +1,13 @@
 /** What servers tell each other of people beside rooms: devices and their keys, messages to devices, profiles, directories. */
 import { randomBytes } from 'node:crypto'
+import type { JsonObject } from '#protocol/json/json.ts'
+import { encodeBase64Unpadded } from '#protocol/signing/base64.ts'
+import { signingKeyOf } from '#protocol/signing/keys.ts'
+import { signJson } from '#protocol/signing/sign-json.ts'
 import { beforeAll, describe, expect, test, vi } from 'vitest'
 
 import { type Client, signIn } from '../../scripts/bench/client.ts'
+import { nodeCrypto } from '../../worker/node-crypto.ts'
 import {
   at,
   createRoom,
@@ -42,21 +47,21 @@ describe.each(sides)('$one asks $other', ({ one, other }) => {
 
   const key = () => randomBytes(32).toString('base64').replace('=', '')
 
+  /** Of a device that signs with a key of its own. */
   async function uploadKeys(who: Client, deviceId: string): Promise<object> {
-    const keys = {
+    const signing = signingKeyOf(`ed25519:${deviceId}`, randomBytes(32))
+    const signed = (object: JsonObject) => signJson(object, who.userId, signing, nodeCrypto)
+    const keys = signed({
       user_id: who.userId,
       device_id: deviceId,
       algorithms: ['m.olm.v1.curve25519-aes-sha2', 'm.megolm.v1.aes-sha2'],
-      keys: { [`curve25519:${deviceId}`]: key(), [`ed25519:${deviceId}`]: key() },
-      signatures: { [who.userId]: { [`ed25519:${deviceId}`]: key() } },
-    }
-    const oneTime = Object.fromEntries(
-      ['AAA', 'BBB'].map((id) => [
-        `signed_curve25519:${id}`,
-        { key: key(), signatures: { [who.userId]: { [`ed25519:${deviceId}`]: key() } } },
-      ]),
-    )
-    await who.call('POST', '/keys/upload', { device_keys: keys, one_time_keys: oneTime })
+      keys: {
+        [`curve25519:${deviceId}`]: key(),
+        [signing.keyId]: encodeBase64Unpadded(signing.publicKey),
+      },
+    })
+    const oneTime = ['AAA', 'BBB'].map((id) => [`signed_curve25519:${id}`, signed({ key: key() })])
+    await who.call('POST', '/keys/upload', { device_keys: keys, one_time_keys: Object.fromEntries(oneTime) })
     return keys
   }
 

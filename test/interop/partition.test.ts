@@ -5,11 +5,11 @@ import {
   agree,
   at,
   bodies,
+  bothHeard,
   createRoom,
   everyWay,
   fieldOf,
   hears,
-  inRoom,
   join,
   membership,
   patience,
@@ -57,8 +57,7 @@ describe.each(everyWay)(told, ({ version, of, from }) => {
 
   /** Both have all of this, and the same state. */
   async function healed(...said: string[]): Promise<void> {
-    await say(alice, roomId, 'alice again')
-    await say(bob, roomId, 'bob again')
+    await bothHeard(roomId, alice, bob)
     for (const reader of [alice, bob]) {
       await vi.waitFor(async () => {
         expect(await bodies(reader, roomId)).toEqual(expect.arrayContaining(said))
@@ -70,7 +69,7 @@ describe.each(everyWay)(told, ({ version, of, from }) => {
   test('both talk and set the same state', async () => {
     const said = await whileCut(async () => {
       const words: string[] = []
-      for (let round = 0; round < 15; round++) {
+      for (let round = 0; round < 10; round++) {
         for (const who of [alice, bob, carol, dave]) {
           const word = `${who.localpart} alone ${round}`
           await say(who, roomId, word)
@@ -150,11 +149,45 @@ describe.each([
     await wire(`kill-${killed}`)
     const said = Array.from({ length: 30 }, (_, index) => `while you were away ${index}`)
     await say(alice, roomId, ...said)
-    await alice.call('PUT', inRoom(roomId, '/state/m.room.name'), { name: 'away' })
+    await setState(alice, roomId, 'm.room.name', { name: 'away' })
     await wire(`start-${killed}`)
     await vi.waitFor(async () => expect(await bodies(bob, roomId)).toEqual(['I was here', ...said]), patience)
     await say(bob, roomId, 'back')
     await hears(alice, roomId, 'back')
+    await agree(roomId, alice, bob)
+  })
+  test('and the other as well, while a fork was not sent: they find out what they miss', async () => {
+    const [alice, dave] = [await person(other, 'alice'), await person(other, 'dave')]
+    const bob = await person(killed, 'bob')
+    const roomId = await createRoom(alice, {
+      preset: 'public_chat',
+      power_level_content_override: { state_default: 0 },
+    })
+    await join(bob, roomId, alice)
+    await join(dave, roomId, alice)
+    await sees(bob, roomId, dave, 'join')
+    const said = await whileCut(async () => {
+      const words: string[] = []
+      for (let round = 0; round < 35; round++) {
+        for (const who of [alice, bob, dave]) {
+          const word = `${who.localpart} forgotten ${round}`
+          await say(who, roomId, word)
+          if (round % 10 === 0) await setState(who, roomId, 'org.example.part', { word }, String(round))
+          words.push(word)
+        }
+      }
+      await wire(`kill-${killed}`)
+      await wire(`kill-${other}`)
+      await wire(`start-${killed}`)
+      await wire(`start-${other}`)
+      return words
+    })
+    await bothHeard(roomId, alice, bob)
+    for (const reader of [alice, bob]) {
+      await vi.waitFor(async () => {
+        expect(await bodies(reader, roomId)).toEqual(expect.arrayContaining(said))
+      }, patience)
+    }
     await agree(roomId, alice, bob)
   })
 })

@@ -149,6 +149,25 @@ export async function hears(who: Person, roomId: string, word: string): Promise<
   await vi.waitFor(async () => expect(await bodies(who, roomId)).toContain(word), patience)
 }
 
+/** They speak until each is heard by the other: a server tries one again that it could not reach when there is news for it. */
+export async function bothHeard(roomId: string, one: Person, other: Person): Promise<void> {
+  const words = [`${one.localpart} again ${people}`, `${other.localpart} again ${people++}`] as const
+  await vi.waitFor(
+    async () => {
+      await say(one, roomId, words[0])
+      await say(other, roomId, words[1])
+      expect(await latest(one, roomId)).toContain(words[1])
+      expect(await latest(other, roomId)).toContain(words[0])
+    },
+    { ...patience, interval: 250 },
+  )
+}
+
+async function latest(who: Person, roomId: string): Promise<unknown[]> {
+  const { json } = await who.call('GET', inRoom(roomId, '/messages?dir=b&limit=50'))
+  return listAt(json, 'chunk').map((event) => at(event, 'content', 'body'))
+}
+
 /** The present position of a person's stream. */
 export async function position(who: Person): Promise<string> {
   return text((await who.call('GET', '/sync?timeout=0')).json, 'next_batch')

@@ -63,6 +63,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
       `--data=${join(hearth.folder, 'data')}`,
       '--rate-limits=off',
       '--allow-private-addresses=on',
+      '--public-rooms-over-federation=on',
     ])
   const { name } = synapse.server
   const startOther = () => startSynapse({ ...synapse, name, python, cert, key, ca })

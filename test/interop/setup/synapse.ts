@@ -89,6 +89,7 @@ function configuration({ folder, name, port, federationPort, cert, key, ca }: Sy
     enable_registration: true,
     enable_registration_without_verification: true,
     allow_public_rooms_over_federation: true,
+    room_list_publication_rules: [{ action: 'allow' }],
     bcrypt_rounds: 4,
     // Else a first sync is answered from memory for two minutes.
     caches: { sync_response_cache_duration: 0 },
