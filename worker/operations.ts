@@ -161,6 +161,8 @@ export const operations: readonly Operation[] = [
   accountData.getGlobalAccountData,
   accountData.setAccountDataPerRoom,
   accountData.getAccountDataPerRoom,
+  accountData.deleteGlobalAccountData,
+  accountData.deleteAccountDataPerRoom,
   // filter.ts
   filter.defineFilter,
   filter.getFilter,

@@ -57,6 +57,7 @@ import { type PushNews, pushNews, type PushNewsRequest } from './push-news.ts'
 import type { Membership } from './reader.ts'
 import { type ReceiptRequest, setReceipt } from './receipts.ts'
 import { redactEvent, type RedactRequest } from './redact.ts'
+import { redactRelated, type RelatedRedaction } from './redact-related.ts'
 import { type RelatedEvents, relatedEvents, type RelatedRequest } from './related-events.ts'
 import { acceptMembership, type AcceptedMembership, type MembershipToAccept } from './federation/accept-membership.ts'
 import {
@@ -196,6 +197,12 @@ export class RoomDO extends DurableObject<Env> {
   async redact(request: RedactRequest): Promise<Sent> {
     const identity = await serverIdentity(this.env)
     return this.#sent(redactEvent(this.#room, identity, request, Date.now()))
+  }
+
+  /** Redacts what relates to an event, as far as its redacter may. */
+  async redactRelated(request: RelatedRedaction): Promise<void> {
+    const identity = await serverIdentity(this.env)
+    for (const written of redactRelated(this.#room, identity, request, Date.now())) await this.#tell(written)
   }
 
   /**

@@ -33,18 +33,34 @@ export function setAccountData(sql: Sql, stream: Stream, { roomId, type }: Accou
   )
 }
 
+/**
+ * Takes account data away. MSC3391 (unstable): clients hear of it as of empty content, and what is empty is not there; so the
+ * row stays, for those who have not heard.
+ */
+export function deleteAccountData(sql: Sql, stream: Stream, key: AccountDataKey): boolean {
+  if (!getAccountData(sql, key)) return false
+  setAccountData(sql, stream, key, {})
+  return true
+}
+
+const empty = '{}'
+
+/** Undefined for what was never set, and for what was emptied. */
 export function getAccountData(sql: Sql, { roomId, type }: AccountDataKey): JsonObject | undefined {
   const [row] = sql
     .exec<{ content: string }>('SELECT content FROM account_data WHERE room_id = ? AND type = ?', roomId ?? '', type)
     .toArray()
-  return row && JSON.parse(row.content)
+  return row === undefined || row.content === empty ? undefined : JSON.parse(row.content)
 }
 
-/** Everything that changed after a position, by room; `''` holds the global data. Oldest change first. */
+/**
+ * Everything that changed after a position, by room; `''` holds the global data. Oldest change first. From the beginning,
+ * what is there.
+ */
 export function accountDataAfter(sql: Sql, position: number): Map<RoomId | '', AccountDataEvent[]> {
   const byRoom = new Map<RoomId | '', AccountDataEvent[]>()
   const rows = sql.exec<{ room_id: RoomId | ''; type: string; content: string }>(
-    'SELECT room_id, type, content FROM account_data WHERE position > ? ORDER BY position',
+    `SELECT room_id, type, content FROM account_data WHERE position > ?1 AND (?1 > 0 OR content <> '${empty}') ORDER BY position`,
     position,
   )
   for (const { room_id, type, content } of rows.toArray()) {
@@ -59,7 +75,7 @@ export function accountDataAfter(sql: Sql, position: number): Map<RoomId | '', A
 export function roomAccountData(sql: Sql, roomId: RoomId): AccountDataEvent[] {
   return sql
     .exec<{ type: string; content: string }>(
-      'SELECT type, content FROM account_data WHERE room_id = ? ORDER BY position',
+      `SELECT type, content FROM account_data WHERE room_id = ? AND content <> '${empty}' ORDER BY position`,
       roomId,
     )
     .toArray()
@@ -68,7 +84,9 @@ export function roomAccountData(sql: Sql, roomId: RoomId): AccountDataEvent[] {
 
 /** The account data of one room, or (`''`) the global ones, that changed after a position. */
 export function roomAccountDataAfter(sql: Sql, roomId: RoomId | '', position: number): AccountDataEvent[] {
-  const query = 'SELECT type, content FROM account_data WHERE room_id = ? AND position > ? ORDER BY position'
+  const query =
+    'SELECT type, content FROM account_data ' +
+    `WHERE room_id = ?1 AND position > ?2 AND (?2 > 0 OR content <> '${empty}') ORDER BY position`
   return sql
     .exec<{ type: string; content: string }>(query, roomId, position)
     .toArray()

@@ -36,6 +36,7 @@ import { migrate } from '../shared/migrate.ts'
 import {
   type AccountDataEvent,
   type AccountDataKey,
+  deleteAccountData,
   getAccountData,
   getTags,
   ignoredUsers,
@@ -97,6 +98,8 @@ import { Turns } from './sliding/turns.ts'
 import { loadStream } from './stream.ts'
 import { deliverToDevices, queueToDevice, type ToDeviceDelivery, type ToDeviceEvent } from './to-device.ts'
 import { addWaiter, endWaitersOf, hasSlidingWaiter, wakeWaiters } from './waiters.ts'
+
+const localNotificationSettings = ['m.local_notification_settings', 'org.matrix.msc3890.local_notification_settings']
 
 /** Telling others of one's devices is cut off when the object dies: then the alarm does it, in ms. */
 const announceWithin = 20_000
@@ -256,6 +259,11 @@ export class UserSyncDO extends DurableObject<Env> {
     this.#wake()
   }
 
+  /** Takes account data away; nothing happens where there is none. */
+  async deleteAccountData(key: AccountDataKey): Promise<void> {
+    if (deleteAccountData(this.#sql, this.#stream, key)) this.#wake()
+  }
+
   async getAccountData(key: AccountDataKey): Promise<Outcome<{ content: JsonObject }>> {
     const content = getAccountData(this.#sql, key)
     return content ? { ok: true, content } : fail('not_found', 'No account data of this type')
@@ -381,6 +389,10 @@ export class UserSyncDO extends DurableObject<Env> {
   async endDevice(deviceId: string): Promise<void> {
     const hadKeys = hasKeys(this.#sql, deviceId)
     endDevice(this.#sql, deviceId, dayOf(Date.now()))
+    // MSC3890 (unstable): what was set for its notifications goes with the device.
+    for (const prefix of localNotificationSettings) {
+      deleteAccountData(this.#sql, this.#stream, { type: `${prefix}.${deviceId}` })
+    }
     dropConnections(this.#sql, deviceId)
     const dropped = dropPushers(this.#sql, (pusher) => pusher.deviceId === deviceId)
     if (hadKeys) this.#announceSoon({ kind: 'device', name: deviceId })

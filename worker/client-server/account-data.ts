@@ -48,6 +48,21 @@ export const getAccountDataPerRoom = operation(
   ({ env, requester, path }) => get(env, requester, path),
 )
 
+const unstable = '/_matrix/client/unstable/org.matrix.msc3391/user/:userId'
+
+/** MSC3391 (unstable): deleting is the same as setting to nothing. */
+export const deleteGlobalAccountData = operation(
+  `DELETE ${unstable}/account_data/:type`,
+  { id: 'deleteAccountData', auth: 'accessToken', guests: true },
+  ({ env, requester, path }) => remove(env, requester, { ...path, roomId: undefined }),
+)
+
+export const deleteAccountDataPerRoom = operation(
+  `DELETE ${unstable}/rooms/:roomId/account_data/:type`,
+  { id: 'deleteAccountDataPerRoom', auth: 'accessToken', guests: true },
+  ({ env, requester, path }) => remove(env, requester, path),
+)
+
 interface Place {
   readonly userId: UserId
   readonly roomId: RoomId | undefined
@@ -58,6 +73,13 @@ async function set(env: Env, requester: Requester, { userId, roomId, type }: Pla
   demandSelf(requester, userId)
   if (managedByServer.has(type)) refuse('server_managed', `Cannot set ${type} through this API.`)
   await userSyncOf(env, userId).setAccountData({ roomId, type, content })
+  return {}
+}
+
+async function remove(env: Env, requester: Requester, { userId, roomId, type }: Place) {
+  demandSelf(requester, userId)
+  if (managedByServer.has(type)) refuse('server_managed', `Cannot delete ${type} through this API.`)
+  await userSyncOf(env, userId).deleteAccountData({ roomId, type })
   return {}
 }
 

@@ -18,6 +18,12 @@ const unstableFeatures = {
   'org.matrix.msc3882': true,
   // Events that are sent later.
   'org.matrix.msc4140': true,
+  // Account data can be deleted; the settings of a device go with it; histories are filtered by relations.
+  'org.matrix.msc3391': true,
+  'org.matrix.msc3890': true,
+  'org.matrix.msc3874': true,
+  // What relates to an event is redacted with it.
+  'org.matrix.msc3912': true,
   // Where calls are held.
   'org.matrix.msc4143': true,
   // Dehydrated devices.

@@ -1,3 +1,4 @@
+import type { JsonValue } from '#protocol/json/json.ts'
 import { parsePropertyPath, pickFields } from '#protocol/filters/event-fields.ts'
 import { matchesType, passesFilter, wantsRoom } from '#protocol/filters/filter.ts'
 import { parseRoomEventFilter, parseSyncFilter } from '#protocol/filters/parse-filter.ts'
@@ -38,6 +39,18 @@ describe('a filter from a client', () => {
     ['a room filter that is a list', { room: [] }, 'room'],
   ])('is refused when it is %s', (_, json, path) => {
     expect(parseSyncFilter(json)).toEqual({ ok: false, path })
+  })
+
+  test('asks for relations by their unstable name', () => {
+    const filter = { 'org.matrix.msc3874.rel_types': ['m.thread'], 'org.matrix.msc3874.not_rel_types': ['m.reference'] }
+    expect(parseRoomEventFilter(filter)).toEqual({ ok: true, filter })
+    const event = (relation: JsonValue) => ({ type: 'm.room.message', content: { 'm.relates_to': relation } })
+    expect(passesFilter(filter, event({ rel_type: 'm.thread' }))).toBe(true)
+    for (const other of [{ rel_type: 'm.reference' }, {}, 7, null])
+      expect(passesFilter(filter, event(other))).toBe(false)
+    const without = { 'org.matrix.msc3874.not_rel_types': ['m.reference'] }
+    expect(passesFilter(without, event({ rel_type: 'm.reference' }))).toBe(false)
+    for (const other of [{ rel_type: 'm.thread' }, {}, 7]) expect(passesFilter(without, event(other))).toBe(true)
   })
 
   test('may write null for what it leaves out', () => {

@@ -4,7 +4,7 @@
  * Spec: client-server-api/#filtering, data/api/client-server/definitions/sync_filter.yaml. The parsed form keeps the wire
  * names and crosses RPC as it is. A filter only ever narrows what its user may see.
  */
-import { type JsonObject, own } from '../json/json.ts'
+import { isObject, type JsonObject, own } from '../json/json.ts'
 
 export interface EventFilter {
   /** At most this many events. The specification demands more than 0; clients in use send 0 for "none", and get it. */
@@ -22,6 +22,9 @@ export interface RoomEventFilter extends EventFilter {
   readonly lazy_load_members?: boolean
   readonly include_redundant_members?: boolean
   readonly unread_thread_notifications?: boolean
+  /** MSC3874 (unstable): by the relation that an event has to another. */
+  readonly 'org.matrix.msc3874.rel_types'?: readonly string[]
+  readonly 'org.matrix.msc3874.not_rel_types'?: readonly string[]
 }
 
 export interface RoomFilter {
@@ -58,7 +61,16 @@ export function passesFilter(filter: RoomEventFilter | undefined, { type, sender
   if (filter.senders && !(sender !== undefined && filter.senders.includes(sender))) return false
   if (filter.contains_url !== undefined && filter.contains_url !== (typeof own(content, 'url') === 'string'))
     return false
-  return true
+  return passesRelations(filter, content)
+}
+
+function passesRelations(filter: RoomEventFilter, content: JsonObject): boolean {
+  const { 'org.matrix.msc3874.rel_types': wanted, 'org.matrix.msc3874.not_rel_types': unwanted } = filter
+  if (!wanted && !unwanted) return true
+  const relation = own(content, 'm.relates_to')
+  const relType = isObject(relation) ? own(relation, 'rel_type') : undefined
+  const isAmong = (types: readonly string[]) => types.some((type) => type === relType)
+  return !(unwanted && isAmong(unwanted)) && (!wanted || isAmong(wanted))
 }
 
 /** Whether a filter wants a room. `not_rooms` wins over `rooms`. */
