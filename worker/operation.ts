@@ -18,6 +18,8 @@ export interface Requester {
   readonly deviceId: string
   readonly isGuest: boolean
   readonly isAdmin: boolean
+  /** Which operations such a user may call: accounts/suspension.ts. */
+  readonly isSuspended: boolean
 }
 
 /** Path parameters by name. These three are parsed (a malformed one is refused as M_INVALID_PARAM), others are text. */
@@ -73,6 +75,8 @@ export interface OperationOptions<A extends Auth, Schema extends GenericSchema |
   readonly fresh?: true
   /** The user's object refuses it once the device was ended, so the cache may be older: for polls that never stop. */
   readonly endsWithDevice?: true
+  /** Who is locked may call it too. */
+  readonly whileLocked?: true
   /** Answers under `/_matrix/client/r0/` too, as old clients ask. */
   readonly r0?: true
   /** Unstable or older paths that mean the same, whole (`/_matrix/client/unstable/…`). */

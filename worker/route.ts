@@ -8,6 +8,7 @@ import { parseFederationJson } from '#protocol/json/strict-json.ts'
 import type { Context } from 'hono'
 import * as v from 'valibot'
 
+import { mayWhileSuspended } from './accounts/suspension.ts'
 import type { Env } from './env.ts'
 import { requesterOf } from './middleware/access-token.ts'
 import { originOf } from './middleware/server-signature.ts'
@@ -38,10 +39,22 @@ export function routeHandler(op: Operation): (c: HonoContext) => Promise<Respons
       const answer = await op.handle(await callOf(op, c))
       return answer instanceof Response ? answer : Response.json(answer)
     } catch (error) {
-      if (error instanceof Refusal) return errorResponse(error.failure, error.fields)
-      throw error
+      if (!(error instanceof Refusal)) throw error
+      const { failure, fields } = await exactRefusal(op, c, error)
+      return errorResponse(failure, fields)
     }
   }
+}
+
+/**
+ * A user's object refuses devices that were ended and accounts that were locked without telling them apart, and before
+ * this isolate knows: the database says which it is.
+ */
+async function exactRefusal({ options }: Operation, c: HonoContext, refusal: Refusal): Promise<Refusal> {
+  if (refusal.failure.reason !== 'unknown_token' || options.auth !== 'accessToken') return refusal
+  const demand = { ...options, fresh: true } as const
+  const fresh = await requesterOf(c.req.raw, c.env, settingsOf(c.env), demand).catch((error: unknown) => error)
+  return fresh instanceof Refusal ? fresh : refusal
 }
 
 async function callOf(op: Operation, c: HonoContext): Promise<Call<string, Auth, unknown>> {
@@ -59,6 +72,7 @@ async function callOf(op: Operation, c: HonoContext): Promise<Call<string, Auth,
     return { ...call, path: parsePath(c.req.param()), body: schema && checkBody(schema, content.value), requester }
   }
   const requester = auth === 'none' ? undefined : await requesterOf(c.req.raw, c.env, settings, op.options)
+  if (requester?.isSuspended && !mayWhileSuspended(op.method, op.options.id)) refuse('user_suspended')
   const path = parsePath(c.req.param())
   const { bodyOptionalWith: parameter } = op.options
   const mayBeEmpty = parameter !== undefined && call.query.has(parameter) ? { bodyOptional: true as const } : {}

@@ -2,7 +2,7 @@
  * What this object knows of each device: whether it was signed out, when it was last seen, how many keys it has left.
  *
  * D1 is the authority on devices. But the Worker trusts an access token for some seconds after reading it there, and a
- * waiting sync outlives that: so a device that was ended is refused here as well.
+ * waiting sync outlives that: so a device that was ended, or whose account is locked, is refused here as well.
  */
 import type { DeviceKeys } from '#protocol/sync/wait-request.ts'
 
@@ -25,7 +25,7 @@ export function seeDevice(sql: Sql, deviceId: string, today: number): DeviceKeys
       deviceId,
     )
     .toArray()
-  if (row?.ended === 1) return undefined
+  if (row && row.ended !== 0) return undefined
   if (row?.seen_day !== today) {
     sql.exec(
       `INSERT INTO devices(device_id, seen_day) VALUES (?, ?)
@@ -46,6 +46,19 @@ export function endDevice(sql: Sql, deviceId: string, today: number): void {
   forgetDehydratedDevice(sql, deviceId)
   sql.exec('DELETE FROM to_device WHERE device_id = ?', deviceId)
   sql.exec('INSERT OR REPLACE INTO devices(device_id, seen_day, ended) VALUES (?, ?, 1)', deviceId, today)
+}
+
+/** Refuses devices for as long as their account is locked: 2 in `ended`. Nothing of theirs is lost. */
+export function setLocked(sql: Sql, deviceIds: readonly string[], isLocked: boolean, today: number): void {
+  if (!isLocked) sql.exec('UPDATE devices SET ended = 0 WHERE ended = 2')
+  else {
+    sql.exec('UPDATE devices SET ended = 2 WHERE ended = 0')
+    sql.exec(
+      'INSERT OR IGNORE INTO devices(device_id, seen_day, ended) SELECT value, ?, 2 FROM json_each(?)',
+      today,
+      JSON.stringify(deviceIds),
+    )
+  }
 }
 
 /** Forgets devices that were ended days ago: no Worker can still believe their tokens. */

@@ -36,6 +36,7 @@ export interface IssuedTokens {
 export interface KnownToken {
   readonly requester: Requester
   readonly expiresAt: number | null
+  readonly isLocked: boolean
 }
 
 /** Makes tokens and the statements that store them, for a batch with what must succeed beside them. */
@@ -74,6 +75,8 @@ export async function findAccessToken(
       lastSeenAt: devices.lastSeenAt,
       isGuest: users.isGuest,
       isAdmin: users.isAdmin,
+      isSuspended: users.isSuspended,
+      isLocked: users.isLocked,
       deactivatedAt: users.deactivatedAt,
     })
     .from(accessTokens)
@@ -82,15 +85,19 @@ export async function findAccessToken(
     .where(eq(accessTokens.hash, hash))
     .get()
   if (!row || row.deactivatedAt !== null) return undefined
-  const { userId, deviceId, isGuest, isAdmin, expiresAt } = row
+  const { userId, deviceId, isGuest, isAdmin, isSuspended, isLocked, expiresAt } = row
   const expired = expiresAt !== null && expiresAt <= seen.now
   if (!expired && !row.isSettled) await settle(db, row)
   if (!expired && (row.lastSeenAt ?? 0) < seen.now - lastSeenPrecision) await noteSeen(db, row, seen)
-  return { requester: { userId, deviceId, isGuest, isAdmin }, expiresAt }
+  return { requester: { userId, deviceId, isGuest, isAdmin, isSuspended }, expiresAt, isLocked }
 }
 
-/** Exchanges a refresh token for the next generation. Undefined for one that is unknown or was ended. */
-export async function refreshSession({ DB }: Env, token: string, now: number): Promise<IssuedTokens | undefined> {
+/** Exchanges a refresh token for the next generation. Undefined for one that is unknown or was ended, `locked` for an account that is. */
+export async function refreshSession(
+  { DB }: Env,
+  token: string,
+  now: number,
+): Promise<IssuedTokens | 'locked' | undefined> {
   if (!looksLikeToken('refresh', token)) return undefined
   const db = drizzle(DB)
   const row = await db
@@ -99,12 +106,14 @@ export async function refreshSession({ DB }: Env, token: string, now: number): P
       deviceId: refreshTokens.deviceId,
       generation: refreshTokens.generation,
       deactivatedAt: users.deactivatedAt,
+      isLocked: users.isLocked,
     })
     .from(refreshTokens)
     .innerJoin(users, eq(users.userId, refreshTokens.userId))
     .where(eq(refreshTokens.hash, hashToken(token)))
     .get()
   if (!row || row.deactivatedAt !== null) return undefined
+  if (row.isLocked) return 'locked'
   const { userId, deviceId, generation } = row
   await settle(db, row)
   const { issued, statements } = newTokens(

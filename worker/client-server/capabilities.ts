@@ -9,7 +9,7 @@ import { operation } from '../operation.ts'
 export const getCapabilities = operation(
   'GET /_matrix/client/v3/capabilities',
   { id: 'getCapabilities', auth: 'accessToken', guests: true, r0: true },
-  ({ env, settings, requester: { isGuest } }) => ({
+  ({ env, settings, requester: { isGuest, isAdmin } }) => ({
     capabilities: {
       'm.change_password': { enabled: !isGuest },
       'm.forget_forced_upon_leave': { enabled: false },
@@ -22,6 +22,8 @@ export const getCapabilities = operation(
       'm.set_avatar_url': { enabled: !isGuest },
       'm.3pid_changes': { enabled: !isGuest && mailerOf(env) !== undefined },
       'org.matrix.msc4140.delayed_events': { max_delay_ms: maxDelay, max_scheduled: maxDelayed },
+      // "Should be omitted altogether if `suspend` and `lock` would be `false`."
+      ...(isAdmin ? { 'm.account_moderation': { suspend: true, lock: true } } : {}),
       'm.get_login_token': { enabled: !isGuest },
     },
   }),

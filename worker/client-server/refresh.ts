@@ -18,6 +18,7 @@ export const refresh = operation(
   async ({ env, settings, request, body }) => {
     limitAddress('refresh', request, settings)
     const tokens = await refreshSession(env, body.refresh_token, Date.now())
+    if (tokens === 'locked') refuse('user_locked', undefined, { soft_logout: true })
     return tokens ?? refuse('unknown_token', 'The refresh token is unknown or has been used')
   },
 )

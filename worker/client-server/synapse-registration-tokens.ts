@@ -12,8 +12,9 @@ import {
   registrationTokenForm,
 } from '../accounts/registration-tokens.ts'
 import { randomText } from '../accounts/tokens.ts'
-import { operation, type Requester } from '../operation.ts'
+import { operation } from '../operation.ts'
 import { refuse } from '../refusal.ts'
+import { demandAdmin } from './admin.ts'
 
 const wanted = v.looseObject({
   token: v.optional(v.pipe(v.string(), v.regex(registrationTokenForm))),
@@ -26,7 +27,7 @@ export const newRegistrationToken = operation(
   'POST /_synapse/admin/v1/registration_tokens/new',
   { id: 'newRegistrationToken', auth: 'accessToken', fresh: true, body: wanted },
   async ({ env, requester, body }) => {
-    checkAdmin(requester)
+    demandAdmin(requester)
     const token = body.token ?? randomText(16)
     const row = { token, usesAllowed: body.uses_allowed ?? null, expiresAt: body.expiry_time ?? null }
     if (!(await createRegistrationToken(env, row))) refuse('invalid_param', 'There is a token of that name')
@@ -38,7 +39,7 @@ export const allRegistrationTokens = operation(
   'GET /_synapse/admin/v1/registration_tokens',
   { id: 'allRegistrationTokens', auth: 'accessToken', fresh: true },
   async ({ env, requester }) => {
-    checkAdmin(requester)
+    demandAdmin(requester)
     return { registration_tokens: (await listRegistrationTokens(env)).map(answer) }
   },
 )
@@ -47,14 +48,10 @@ export const endRegistrationToken = operation(
   'DELETE /_synapse/admin/v1/registration_tokens/:token',
   { id: 'endRegistrationToken', auth: 'accessToken', fresh: true },
   async ({ env, requester, path }) => {
-    checkAdmin(requester)
+    demandAdmin(requester)
     return (await deleteRegistrationToken(env, path.token)) ? {} : refuse('not_found', 'There is no such token')
   },
 )
-
-function checkAdmin({ isAdmin }: Requester): void {
-  if (!isAdmin) refuse('forbidden', 'That is for admins of this server')
-}
 
 /** This server uses a token up when the account is made, so none is ever pending. */
 function answer({ token, usesAllowed, uses, expiresAt }: Omit<RegistrationToken, 'createdAt'>) {

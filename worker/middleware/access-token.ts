@@ -19,11 +19,12 @@ export interface Demand {
   readonly guests?: true
   readonly fresh?: true
   readonly endsWithDevice?: true
+  readonly whileLocked?: true
 }
 
 /**
  * Whose token the request carries. Undefined only where none is needed: a token that is given must be good. Refuses with
- * M_MISSING_TOKEN, M_UNKNOWN_TOKEN (`soft_logout` when it merely expired) or M_GUEST_ACCESS_FORBIDDEN.
+ * M_MISSING_TOKEN, M_UNKNOWN_TOKEN (`soft_logout` when it merely expired), M_USER_LOCKED or M_GUEST_ACCESS_FORBIDDEN.
  */
 export async function requesterOf(
   request: Request,
@@ -50,6 +51,11 @@ async function requesterOfToken(token: string, request: Request, env: Env, setti
   const { requester, expiresAt } = known
   if (expiresAt !== null && expiresAt <= now) {
     refuse('unknown_token', 'The access token has expired', { soft_logout: true })
+  }
+  if (known.isLocked) {
+    // Never remembered, so that an account is unlocked at once.
+    if (!demand.whileLocked) refuse('user_locked', undefined, { soft_logout: true })
+    return requester
   }
   rememberToken(hash, requester, expiresAt, now)
   return requester

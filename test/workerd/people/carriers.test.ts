@@ -18,7 +18,12 @@ describe('an HTTP API', () => {
     vi.spyOn(globalThis, 'fetch').mockImplementation(async () => new Response('{}', { status }))
   const requestOf = (spy: ReturnType<typeof answers>) => {
     const [url, init] = spy.mock.calls[0] ?? []
-    return { url, method: init?.method, headers: new Headers(init?.headers), body: JSON.parse(String(init?.body)) }
+    return {
+      url,
+      method: init?.method,
+      headers: new Headers(init?.headers),
+      body: JSON.parse(typeof init?.body === 'string' ? init.body : ''),
+    }
   }
 
   test('is given a letter in the usual form, with the token as a bearer token', async () => {

@@ -91,7 +91,7 @@ describe('a sync', () => {
 test('the token of a poll that never stops is read from the database now and then, any other much sooner', () => {
   const userId = parseUserId('@a:x')
   if (!userId) throw new Error('no user ID')
-  const requester = { userId, deviceId: 'D', isGuest: false, isAdmin: false }
+  const requester = { userId, deviceId: 'D', isGuest: false, isAdmin: false, isSuspended: false }
   rememberToken('for ever', requester, null, 0)
   rememberToken('short', requester, 60_000, 0)
   expect(recallToken('for ever', believedFor - 1)).toBe(requester)
