@@ -18,6 +18,8 @@ export interface ServerSight {
    * which other servers may see differently.
    */
   mayRead(event: StoredEvent): boolean
+  /** Whether a user of the server was joined right before the event or right after it. */
+  wasJoinedAt(event: StoredEvent): boolean
 }
 
 /** Users of the server who are asked after, event by event; those whose membership is oldest first. */
@@ -48,6 +50,8 @@ export function serverSightOf(room: Room, server: ServerName): ServerSight {
   const lazily = (group: GroupId): Iterable<string> => ({ [Symbol.iterator]: () => membershipsIn(group).values() })
 
   return {
+    wasJoinedAt: ({ stateBefore, stateAfter }) =>
+      [stateBefore, stateAfter].some((group) => group !== undefined && membershipsIn(group).includes('join')),
     mayRead({ outcome, stateBefore, stateAfter }) {
       if (outcome === outcomes.rejected || stateBefore === undefined || stateAfter === undefined) return false
       return mayServerRead({

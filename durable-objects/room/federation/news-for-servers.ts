@@ -11,6 +11,7 @@ import { parseServerName, type ServerName } from '#protocol/identifiers/server-n
 import type { JsonObject } from '#protocol/json/json.ts'
 
 import type { Room } from '../room.ts'
+import { serverSightOf } from '../server-visibility.ts'
 import type { Nid } from '../stored-event.ts'
 
 export interface ServerNews {
@@ -84,7 +85,8 @@ function destinationsOf(room: Room, after: number): ServerName[] {
 
 /**
  * What the sender sends to one server: our events after a position, in the room's order, and the position up to which that
- * is all. A server that is not in the room (any more) gets what concerns its own users alone.
+ * is all. Of each event the server hears if it was in the room then, or if the event is about one of its users: not of what
+ * was said before it came, however far back a sender that has lost its memory asks, but of all until it left.
  */
 export function pdusFor(
   room: Room,
@@ -93,19 +95,36 @@ export function pdusFor(
   const { reader } = room
   if (!reader.isKnown()) return { pdus: [], upTo: after }
   const { pos } = reader.header()
-  const query = `SELECT nid, pos, type, state_key AS stateKey FROM events WHERE pos IS NOT NULL AND pos > ? AND outcome = 0 AND ${ours} ORDER BY pos`
-  const rows = reader.sql
-    .exec<{ nid: Nid; pos: number; type: string; stateKey: string | null }>(query, after, reader.serverName)
-    .toArray()
-  const isIn = reader.joinedServers().has(destination)
-  const meant = rows.filter(
-    ({ type, stateKey }) =>
-      isIn || (type === 'm.room.member' && stateKey !== null && serverOf(stateKey) === destination),
+  const query = `SELECT nid, pos, type, state_key AS stateKey FROM events WHERE pos IS NOT NULL AND pos > ? AND outcome = 0 AND ${ours} ORDER BY pos DESC`
+  const rows = reader.sql.exec<{ nid: Nid; pos: number; type: string; stateKey: string | null }>(
+    query,
+    after,
+    reader.serverName,
   )
-  const chosen = meant.length > maxBehind ? meant.slice(-maxBehind) : meant
-  const page = chosen.slice(0, limit)
+  const isIn = presenceSince(room, destination, after)
+  const chosen: { nid: Nid; pos: number }[] = []
+  for (const row of rows) {
+    const { nid, type, stateKey } = row
+    const isTheirs = type === 'm.room.member' && stateKey !== null && serverOf(stateKey) === destination
+    if (isTheirs || isIn(nid)) chosen.push(row)
+    if (chosen.length === maxBehind) break
+  }
+  const page = chosen.toReversed().slice(0, limit)
   const upTo = page.length < chosen.length ? (page.at(-1)?.pos ?? after) : pos
   return { pdus: reader.events(page.map(({ nid }) => nid)).map(({ pdu }) => pdu.json), upTo }
+}
+
+/** Whether a server was in the room at an event after a position. As now, unless one of its users came or went since. */
+function presenceSince(room: Room, server: ServerName, after: number): (nid: Nid) => boolean {
+  const { reader } = room
+  const query = `SELECT 1 AS found FROM events WHERE pos > ? AND type = 'm.room.member'
+    AND substr(state_key, instr(state_key, ':') + 1) = ? LIMIT 1`
+  if (reader.sql.exec(query, after, server).toArray().length === 0) {
+    const isIn = reader.joinedServers().has(server)
+    return () => isIn
+  }
+  const sight = serverSightOf(room, server)
+  return (nid) => sight.wasJoinedAt(reader.eventOf(nid))
 }
 
 /** An event of another server that we let in, and so pass on: a join, leave or knock over us, or an invite we signed. */
