@@ -255,6 +255,10 @@ export const operations: readonly Operation[] = [
   mutualRooms.getMutualRooms,
   // admin.ts
   admin.getWhoIs,
+  admin.getAdminSuspendUser,
+  admin.setAdminSuspendUser,
+  admin.getAdminLockUser,
+  admin.setAdminLockUser,
   users.searchUserDirectory,
   // space-hierarchy.ts, room-summary.ts
   spaceHierarchy.getSpaceHierarchy,

@@ -9,6 +9,7 @@
 import { fail, type Failure, type Outcome } from '#protocol/errors.ts'
 import type { RoomId } from '#protocol/identifiers/room-id.ts'
 import type { UserId } from '#protocol/identifiers/user-id.ts'
+import type { InviteVerdict } from '#protocol/invite-permission.ts'
 import type { JsonObject } from '#protocol/json/json.ts'
 import type { PushRuleEdit, StoredPushRules } from '#protocol/push-rules/stored-rules.ts'
 import { parseSlidingUrl, slidingIdleHeader, type SlidingRequest } from '#protocol/sliding-sync/request.ts'
@@ -39,6 +40,7 @@ import {
   deleteAccountData,
   getAccountData,
   getTags,
+  inviteVerdictBy,
   ignoredUsers,
   roomAccountData,
   setAccountData,
@@ -47,7 +49,7 @@ import {
 import { announce, type DeviceChange, hasDeviceChanges, newestUpdate, noteDeviceChange } from './device-changes.ts'
 import { noteDeviceListChange } from './device-lists.ts'
 import { type DehydratedDevice, dehydratedDevice, dehydratedEvents, setDehydratedDevice } from './dehydrated-device.ts'
-import { addDevice, endDevice, hasKeys, noteKeys, seeDevice } from './devices.ts'
+import { addDevice, endDevice, hasKeys, noteKeys, seeDevice, setLocked } from './devices.ts'
 import { getFilter, storeFilter } from './filters.ts'
 import {
   backupInfo,
@@ -264,6 +266,11 @@ export class UserSyncDO extends DurableObject<Env> {
     if (deleteAccountData(this.#sql, this.#stream, key)) this.#wake()
   }
 
+  /** What becomes of invites by a user. */
+  async inviteVerdict(inviter: UserId): Promise<InviteVerdict> {
+    return inviteVerdictBy(this.#sql, inviter)
+  }
+
   async getAccountData(key: AccountDataKey): Promise<Outcome<{ content: JsonObject }>> {
     const content = getAccountData(this.#sql, key)
     return content ? { ok: true, content } : fail('not_found', 'No account data of this type')
@@ -398,6 +405,12 @@ export class UserSyncDO extends DurableObject<Env> {
     if (hadKeys) this.#announceSoon({ kind: 'device', name: deviceId })
     this.#wake()
     if (dropped.length > 0) await forgetPushers(this.env, this.#userId(), dropped)
+  }
+
+  /** The account was locked or unlocked: waiting syncs end like those of an ended device. */
+  async setLocked({ isLocked, deviceIds }: { isLocked: boolean; deviceIds: readonly string[] }): Promise<void> {
+    setLocked(this.#sql, deviceIds, isLocked, dayOf(Date.now()))
+    this.#wake()
   }
 
   /** Something of a device that others see changed in D1, such as its name. */
