@@ -133,7 +133,10 @@ async function* bodyOf(reader: ByteReader, headers: Headers): AsyncGenerator<Uin
     }
   }
   const length = headers.get('Content-Length')
-  if (length !== null) return yield* counted(reader, Number(length))
+  if (length !== null) {
+    if (!/^\d{1,15}$/.test(length)) throw new Error('the length is malformed')
+    return yield* counted(reader, Number(length))
+  }
   for (let part = await reader.some(65_536); part; part = await reader.some(65_536)) yield part
 }
 

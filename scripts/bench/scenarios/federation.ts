@@ -114,8 +114,10 @@ async function* inbound({ server, sizes }: Bench, abroad: Abroad, client: Client
 }
 
 async function joining({ server }: Bench, abroad: Abroad, size: number): Promise<Row> {
-  const newcomer = await newClient(server.url, `newcomer${size}`)
   const room = fabricateRoom([abroad.home], size)
+  // Making it took so long that connections were closed meanwhile, which this process is still to hear of.
+  await new Promise((resolve) => setTimeout(resolve, 500))
+  const newcomer = await newClient(server.url, `newcomer${size}`)
   let peak = 0
   const watch = setInterval(() => {
     peak = Math.max(peak, memoryOf(server.pid))
@@ -160,8 +162,10 @@ async function* outbound({ server, sizes }: Bench, abroad: Abroad, client: Clien
         const all = new Promise<void>((resolve) => {
           abroad.onArrival = () => isThere() && resolve()
         })
-        for (let n = 0; n < count; n++) await sendMessage(client, room.roomId, `outbound ${n}`)
-        await all
+        const senders = Array.from({ length: 8 }, async (_, sender) => {
+          for (let n = sender; n < count; n += 8) await sendMessage(client, room.roomId, `outbound ${n}`)
+        })
+        await Promise.all([...senders, all])
       },
     })
     const told = count * living.length

@@ -7,6 +7,7 @@ import { afterEach, beforeAll, describe, expect, it } from 'vitest'
 
 import { type AnswerLimits, readJoinAnswer } from '../../../durable-objects/room/federation/join-answer.ts'
 import { readCapped } from '../../../worker/federation-client/fetch-capped.ts'
+import { ByteReader, readResponse } from '../../../worker/federation-client/http1.ts'
 import { JsonSplitter } from '../../../worker/federation-client/json-splitter.ts'
 import { registerUser, send, type User } from '../client.ts'
 import { serverNameOf } from '#protocol/identifiers/user-id.ts'
@@ -209,3 +210,38 @@ describe('case 26: any other answer', () => {
 function manyKeys(count: number): JsonObject {
   return Object.fromEntries(Array.from({ length: count }, (_, n) => [`ed25519:${n}`, { key: 'A'.repeat(43) }]))
 }
+
+describe('case 26: an answer over a socket of our own', () => {
+  const answered = async (text: string, pieces = 1000) => {
+    const bytes = bytesOf(text)
+    const body = new ReadableStream<Uint8Array>({
+      start(controller) {
+        for (let at = 0; at < bytes.length; at += pieces) controller.enqueue(bytes.slice(at, at + pieces))
+        controller.close()
+      },
+    })
+    const response = await readResponse(new ByteReader(body.getReader()), () => undefined)
+    return [response.status, await response.text()]
+  }
+
+  it.each([1, 7, 1000])('is read in pieces of %i bytes', async (pieces) => {
+    expect(await answered('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}rest', pieces)).toEqual([200, '{}'])
+    const chunked = 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n1;x=y\r\n}\r\n0\r\n\r\n'
+    expect(await answered(chunked, pieces)).toEqual([200, '{}'])
+    expect(await answered('HTTP/1.0 404 No\r\n\r\nuntil the end', pieces)).toEqual([404, 'until the end'])
+  })
+
+  it.each([
+    ['is not HTTP', 'SSH-2.0-OpenSSH\r\n\r\n'],
+    ['has a header without end', `HTTP/1.1 200 OK\r\nX: ${'x'.repeat(100_000)}`],
+    ['has headers without end', `HTTP/1.1 200 OK\r\n${'X: y\r\n'.repeat(50_000)}`],
+    ['has a header without a name', 'HTTP/1.1 200 OK\r\n: x\r\n\r\n'],
+    ['breaks off in its headers', 'HTTP/1.1 200 OK\r\nX: y'],
+    ['breaks off in its body', 'HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n{}'],
+    ['has a length that is none', 'HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n{}'],
+    ['has a chunk of no size', 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n'],
+    ['breaks off between chunks', 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n'],
+  ])('%s: is no answer', async (_, text) => {
+    await expect(answered(text)).rejects.toThrow()
+  })
+})
