@@ -7,7 +7,7 @@
 import { makeUserId, type UserId } from '#protocol/identifiers/user-id.ts'
 import type { ServerName } from '#protocol/identifiers/server-name.ts'
 import { and, eq, isNull, sql } from 'drizzle-orm'
-import { drizzle } from 'drizzle-orm/d1'
+import { drizzle, type DrizzleD1Database } from 'drizzle-orm/d1'
 
 import type { Env } from '../env.ts'
 import { refuse } from '../refusal.ts'
@@ -74,10 +74,7 @@ export async function createUser({ DB }: Env, user: NewUser): Promise<boolean> {
     .values({ userId, passwordHash, isGuest, isAdmin, createdAt: Date.now(), acceptedTerms })
   const fields = JSON.stringify(displayName === undefined ? {} : { displayname: displayName })
   const profile = db.insert(profiles).values({ userId, fields })
-  const useUp = db
-    .update(registrationTokens)
-    .set({ uses: sql`${registrationTokens.uses} + 1` })
-    .where(eq(registrationTokens.token, registrationToken ?? ''))
+  const useUp = usingUp(db, registrationToken)
   try {
     await db.batch([insert, profile, useUp, ...(email ? addingThreepid(db, userId, email) : [])])
     return true
@@ -88,14 +85,36 @@ export async function createUser({ DB }: Env, user: NewUser): Promise<boolean> {
   }
 }
 
-/** Makes a guest a user with a password. False when the account is no guest. Spec: client-server-api/#guest-access. */
-export async function upgradeGuest({ DB }: Env, userId: UserId, passwordHash: string): Promise<boolean> {
-  const upgraded = await drizzle(DB)
-    .update(users)
-    .set({ passwordHash, isGuest: false })
-    .where(and(eq(users.userId, userId), eq(users.isGuest, true), isNull(users.deactivatedAt)))
-    .returning({ userId: users.userId })
-  return upgraded.length === 1
+function usingUp(db: DrizzleD1Database, registrationToken = '') {
+  return db
+    .update(registrationTokens)
+    .set({ uses: sql`${registrationTokens.uses} + 1` })
+    .where(eq(registrationTokens.token, registrationToken))
+}
+
+/** What a guest becomes. */
+export type Upgrade = Omit<NewUser, 'isGuest' | 'isAdmin' | 'displayName' | 'passwordHash'> & {
+  readonly passwordHash: string
+}
+
+/**
+ * Makes a guest a user with a password. False when the account is no guest, or the address is taken or the registration
+ * token used up; nothing has happened then. Spec: client-server-api/#guest-access.
+ */
+export async function upgradeGuest({ DB }: Env, { userId, passwordHash, ...user }: Upgrade): Promise<boolean> {
+  const db = drizzle(DB)
+  const acceptedTerms = user.acceptedTerms ? JSON.stringify(user.acceptedTerms) : null
+  const isStillGuest = and(eq(users.userId, userId), eq(users.isGuest, true), isNull(users.deactivatedAt))
+  if (!(await db.select({ userId: users.userId }).from(users).where(isStillGuest).get())) return false
+  const upgrade = db.update(users).set({ passwordHash, isGuest: false, acceptedTerms }).where(isStillGuest)
+  const added = user.email ? addingThreepid(db, userId, user.email) : []
+  try {
+    await db.batch([upgrade, usingUp(db, user.registrationToken), ...added])
+    return true
+  } catch (error) {
+    if (isConstraintFailure(error)) return false
+    throw error
+  }
 }
 
 /** Replaces the password of an account that has one, provided it is still `instead` where that is given. */

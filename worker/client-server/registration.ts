@@ -8,9 +8,17 @@ import { provenBySession } from '../accounts/email-sessions.ts'
 import { authenticate, type Flow, type Stage } from '../accounts/interactive-auth.ts'
 import { checkNewPassword, hashNewPassword } from '../accounts/passwords.ts'
 import { isUsableToken } from '../accounts/registration-tokens.ts'
-import { addThreepid, ownerOfAddress, type ProvenAddress } from '../accounts/threepids.ts'
+import { ownerOfAddress } from '../accounts/threepids.ts'
 import { randomText } from '../accounts/tokens.ts'
-import { chosenUserId, createUser, findUser, isTaken, type NewUser, upgradeGuest } from '../accounts/users.ts'
+import {
+  chosenUserId,
+  createUser,
+  findUser,
+  isTaken,
+  type NewUser,
+  type Upgrade,
+  upgradeGuest,
+} from '../accounts/users.ts'
 import type { Env } from '../env.ts'
 import { requesterOfGuestToken } from '../middleware/access-token.ts'
 import { limitAddress } from '../middleware/rate-limit.ts'
@@ -77,9 +85,8 @@ export const register = operation(
     const email = emailSession === undefined ? undefined : await provenBySession(env, emailSession)
     if (emailSession !== undefined && !email) refuse('threepid_auth_failed')
     const acceptedTerms = registrationTerms?.versions
-    await (guest
-      ? finishUpgrade(env, guest, passwordHash, email)
-      : makeAccount(env, { userId: account, passwordHash, registrationToken, email, acceptedTerms }))
+    const user = { userId: account, passwordHash, registrationToken, email, acceptedTerms }
+    await (guest ? finishUpgrade(env, user) : makeAccount(env, user))
     if (body.inhibit_login) return { user_id: account, home_server: settings.serverName }
     return signedIn(env, account, body)
   },
@@ -113,15 +120,11 @@ async function guestToUpgrade(env: Env, settings: Settings, body: RegisterBody):
 }
 
 /** The guest's own devices end: a token that was good for little must not become one that is good for everything. */
-async function finishUpgrade(
-  env: Env,
-  guest: UserId,
-  passwordHash: string,
-  email: ProvenAddress | undefined,
-): Promise<void> {
-  if (email && !(await addThreepid(env, guest, email))) refuse('threepid_in_use')
-  await removeAllDevices(env, guest)
-  if (!(await upgradeGuest(env, guest, passwordHash))) refuse('user_in_use')
+async function finishUpgrade(env: Env, guest: Upgrade): Promise<void> {
+  await removeAllDevices(env, guest.userId)
+  if (await upgradeGuest(env, guest)) return
+  if (guest.email && (await ownerOfAddress(env, guest.email.address))) refuse('threepid_in_use')
+  refuse(guest.registrationToken === undefined ? 'user_in_use' : 'forbidden')
 }
 
 function generatedUserId(prefix: string, { serverName }: Settings): UserId {
