@@ -7,6 +7,7 @@
 import { serverNameOfRoomId, type RoomId } from '#protocol/identifiers/room-id.ts'
 import type { ServerName } from '#protocol/identifiers/server-name.ts'
 import { parseUserId, serverNameOf, type UserId } from '#protocol/identifiers/user-id.ts'
+import type { InviteVerdict } from '#protocol/invite-permission.ts'
 import { isObject, type JsonObject, own } from '#protocol/json/json.ts'
 
 import { guestsAmong } from './accounts/guests.ts'
@@ -102,7 +103,7 @@ export interface Invitation {
 /** Invites a user, unless they let nobody invite them. */
 export async function invite(env: Env, { roomId, sender, target, reason, isDirect, content }: Invitation) {
   const isLocal = serverNameOf(target) === settingsOf(env).serverName
-  if (isLocal && (await blocksInvites(env, target))) refuse('invite_blocked')
+  await refuseBlockedInvites(env, sender, [target])
   return unwrapAsMember(
     await roomOf(env, roomId).setMembership({
       sender,
@@ -141,17 +142,14 @@ export async function tryInvite(env: Env, invitation: Invitation): Promise<void>
   }
 }
 
-/** Refuses with M_INVITE_BLOCKED when one of these users lets nobody invite them. */
-export async function refuseBlockedInvites(env: Env, targets: readonly UserId[]): Promise<void> {
-  const { serverName } = settingsOf(env)
-  const ours = targets.filter((target) => serverNameOf(target) === serverName)
-  const blocked = await Promise.all(ours.map((target) => blocksInvites(env, target)))
-  if (blocked.includes(true)) refuse('invite_blocked')
+/** Refuses with M_INVITE_BLOCKED when one of these users takes no invite by that one. Spec: client-server-api/#invite-permission. */
+export async function refuseBlockedInvites(env: Env, sender: UserId, targets: readonly UserId[]): Promise<void> {
+  const verdicts = await Promise.all(targets.map((target) => inviteVerdict(env, sender, target)))
+  if (verdicts.includes('block')) refuse('invite_blocked')
 }
 
-/** Spec: client-server-api/#invite-permission, `default_action` of `m.invite_permission_config`. */
-async function blocksInvites(env: Env, user: UserId): Promise<boolean> {
-  const object = userSyncOf(env, user)
-  const config = await object.getAccountData({ type: 'm.invite_permission_config' })
-  return config.ok && own(config.content, 'default_action') === 'block'
+/** What a user of this server wants done with an invite; of others their servers decide. */
+export async function inviteVerdict(env: Env, sender: UserId, target: UserId): Promise<InviteVerdict> {
+  if (serverNameOf(target) !== settingsOf(env).serverName) return 'allow'
+  return userSyncOf(env, target).inviteVerdict(sender)
 }

@@ -5,6 +5,13 @@
  * disagree. Which types a client may set is the Worker's business.
  */
 import type { RoomId } from '#protocol/identifiers/room-id.ts'
+import { parseUserId, type UserId } from '#protocol/identifiers/user-id.ts'
+import {
+  inviteListsType,
+  invitePermissionTypes,
+  inviteVerdict,
+  type InviteVerdict,
+} from '#protocol/invite-permission.ts'
 import { isObject, type JsonObject, own } from '#protocol/json/json.ts'
 
 import type { Sql } from '../shared/sql.ts'
@@ -98,6 +105,21 @@ export function ignoredUsers(sql: Sql): string[] {
   const content = getAccountData(sql, { type: 'm.ignored_user_list' })
   const list = content && own(content, 'ignored_users')
   return isObject(list) ? Object.keys(list) : []
+}
+
+/** What becomes of an invite: those by ignored users and on certain lists are not shown. Spec: #invite-permission, MSC4155. */
+export function inviteVerdictBy(sql: Sql, inviter: UserId): InviteVerdict {
+  const permission = invitePermissionTypes.map((type) => getAccountData(sql, { type })).find((content) => content)
+  return inviteVerdict(permission, getAccountData(sql, { type: inviteListsType }), inviter)
+}
+
+/** Whether invites by a user are kept from the clients. */
+export function hiddenInviters(sql: Sql): (inviter: string) => boolean {
+  const ignored = new Set(ignoredUsers(sql))
+  return (inviter) => {
+    const user = parseUserId(inviter)
+    return ignored.has(inviter) || (user !== undefined && inviteVerdictBy(sql, user) === 'ignore')
+  }
 }
 
 /** The tags of a room by name. Spec: client-server-api/#room-tagging. */

@@ -12,7 +12,13 @@ import { formatSinceToken, parseSinceToken, type SinceToken } from '#protocol/sy
 import type { DeviceKeys, ReadRequest } from '#protocol/sync/wait-request.ts'
 
 import type { Sql } from '../shared/sql.ts'
-import { type AccountDataEvent, accountDataAfter, ignoredUsers, roomAccountData } from './account-data.ts'
+import {
+  type AccountDataEvent,
+  accountDataAfter,
+  hiddenInviters,
+  ignoredUsers,
+  roomAccountData,
+} from './account-data.ts'
 import { type DeviceLists, deviceListsAfter } from './device-lists.ts'
 import { seeDevice } from './devices.ts'
 import { getFilter } from './filters.ts'
@@ -111,6 +117,8 @@ type RoomRow = {
   pos: number
   typing: number
   changed_at: number
+  /** Who caused that membership. */
+  by_user: string | null
 }
 
 function roomsToServe(
@@ -120,7 +128,12 @@ function roomsToServe(
 ): RoomToServe[] {
   const everything = token === undefined || fullState
   const rows = roomRows(sql, everything ? -1 : token.read, everything ? [] : [...accountData.keys()])
+  let isHidden: ReturnType<typeof hiddenInviters> | undefined
   return rows.flatMap((row) => {
+    if (row.membership === 'invite' && row.by_user !== null) {
+      isHidden ??= hiddenInviters(sql)
+      if (isHidden(row.by_user)) return []
+    }
     const from = token ? heardOf(sql, row.room_id, token) : null
     const news = token !== undefined && row.changed_at > token.read && isBehind(from, row, token)
     const gone = row.membership === 'leave' || row.membership === 'ban'
@@ -140,11 +153,12 @@ function isBehind(heard: RoomVersion | null, row: RoomRow, token: SinceToken): b
 
 /** Rooms that changed after a position, and further ones by ID. */
 function roomRows(sql: Sql, after: number, others: readonly string[]): RoomRow[] {
-  const columns = 'room_id, membership, membership_at, pos, typing, changed_at'
-  const changed = sql.exec<RoomRow>(`SELECT ${columns} FROM rooms WHERE changed_at > ?`, after).toArray()
+  const columns = 'room_id, membership, membership_at, rooms.pos, typing, changed_at, by_user'
+  const from = 'FROM rooms LEFT JOIN room_facts USING (room_id)'
+  const changed = sql.exec<RoomRow>(`SELECT ${columns} ${from} WHERE changed_at > ?`, after).toArray()
   const more = others
     .filter((roomId) => roomId !== '' && !changed.some((row) => row.room_id === roomId))
-    .flatMap((roomId) => sql.exec<RoomRow>(`SELECT ${columns} FROM rooms WHERE room_id = ?`, roomId).toArray())
+    .flatMap((roomId) => sql.exec<RoomRow>(`SELECT ${columns} ${from} WHERE room_id = ?`, roomId).toArray())
   return [...changed, ...more]
 }
 

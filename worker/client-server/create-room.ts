@@ -68,7 +68,7 @@ export const createRoom = operation(
         powerLevelContentOverride: body.power_level_content_override,
       }),
     )
-    await refuseBlockedInvites(env, plan.invites)
+    await refuseBlockedInvites(env, creator, plan.invites)
     const roomId = await makeRoom(env, { rules, creator, plan, alias, published: body.visibility === 'public' })
     // A client that replaces a room by itself says so here.
     if (body.creation_content['predecessor'] !== undefined) await succeedPredecessor(env, creator, roomId)

@@ -104,7 +104,7 @@ function answerWithEverything(answering: Answering, waitUntil: (work: Promise<un
   const { env, reader, filter, read } = answering
   const { response, done } = streamAnswer(async (take) => {
     const gathered = await gatherRooms(env, reader, read, async (room) => {
-      const json = roomJson(room, filter)
+      const json = roomJson(room, filter, true)
       if (json) await take(room, json)
     })
     const lists = await deviceLists(env, reader.userId, read.deviceLists, gathered.memberChanges)

@@ -24,6 +24,9 @@ const unstableFeatures = {
   'org.matrix.msc3874': true,
   // What relates to an event is redacted with it.
   'org.matrix.msc3912': true,
+  // Whose invites one takes.
+  'org.matrix.msc4155': true,
+  'org.matrix.msc4380.stable': true,
   // Where calls are held.
   'org.matrix.msc4143': true,
   // Dehydrated devices.

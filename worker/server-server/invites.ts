@@ -20,7 +20,7 @@ import { userExists } from '../accounts/users.ts'
 import type { Env } from '../env.ts'
 import { keyRing } from '../federation-client/key-ring.ts'
 import { verifyPdus } from '../federation-client/verify-pdus.ts'
-import { refuseBlockedInvites } from '../memberships.ts'
+import { inviteVerdict } from '../memberships.ts'
 import { operation } from '../operation.ts'
 import { refuse, unwrap } from '../refusal.ts'
 import { roomOf } from '../rooms.ts'
@@ -82,8 +82,11 @@ async function takeInvite(env: Env, invite: Invite): Promise<JsonObject> {
   if (pdu.room_id !== roomId) return refuse('invalid_param', 'The room ID in the path is another')
   const target = faultless(pdu, origin, serverName)
   if (!(await userExists(env, target))) return refuse('not_found', 'There is no such user on this server')
-  await refuseBlockedInvites(env, [target])
-  return note(env, rules, pdu, signEvent(rules, pdu.json, serverName, key, crypto), state)
+  const verdict = await inviteVerdict(env, pdu.sender, target)
+  if (verdict === 'block') return refuse('invite_blocked')
+  const signed = signEvent(rules, pdu.json, serverName, key, crypto)
+  // Ignored: the other server hears nothing of it, and neither does the user.
+  return verdict === 'ignore' ? signed : note(env, rules, pdu, signed, state)
 }
 
 function faultless(pdu: Pdu, origin: ServerName, serverName: ServerName) {

@@ -67,15 +67,15 @@ export function pushRulesContent(userId: UserId, stored: StoredPushRules): JsonO
   return { global: { ...pushRulesOf(userId, stored) } }
 }
 
-/** A room as the answer shows it; undefined if there is nothing to say. */
-export function roomJson({ roomId, section, room, accountData }: GatheredRoom, filter: SyncFilter) {
+/** A room as the answer shows it; undefined if there is nothing to say. `isWhole`: with its account data, even if there are none. */
+export function roomJson({ roomId, section, room, accountData }: GatheredRoom, filter: SyncFilter, isWhole = false) {
   if (section === 'invite' || section === 'knock') return room
   const wanted = wantsRoom(filter.room?.account_data, roomId)
   const events = wanted ? accountData.filter((event) => passesFilter(filter.room?.account_data, event)) : []
   if (events.length === 0 && saysNothing(room)) return undefined
   const fields = filter.event_fields?.map(parsePropertyPath)
   const shown = fields ? pickEventFields(room, fields) : room
-  return events.length > 0 ? { ...shown, account_data: { events } } : shown
+  return events.length > 0 || isWhole ? { ...shown, account_data: { events } } : shown
 }
 
 /** True for a slice in which nothing happened that passed the filter. Counts alone are no news: they follow events. */

@@ -13,7 +13,7 @@ import { formatPos, formatToDevice, parseToDevice } from '#protocol/sliding-sync
 import type { DeviceKeys } from '#protocol/sync/wait-request.ts'
 
 import type { Sql } from '../../shared/sql.ts'
-import { ignoredUsers, roomAccountDataAfter } from '../account-data.ts'
+import { hiddenInviters, ignoredUsers, roomAccountDataAfter } from '../account-data.ts'
 import { deviceListsAfter } from '../device-lists.ts'
 import { heardOf } from '../marks.ts'
 import { getPushRules } from '../push-rules.ts'
@@ -201,9 +201,9 @@ function visibleRooms(
   rooms: ReadonlyMap<RoomId, IndexedRoom>,
   given: ReadonlyMap<RoomId, Given>,
 ): IndexedRoom[] {
-  const ignored = new Set(ignoredUsers(sql))
+  const isHidden = hiddenInviters(sql)
   return [...rooms.values()].filter(({ roomId, membership, by }) => {
-    if (membership === 'invite') return by === undefined || !ignored.has(by)
+    if (membership === 'invite') return by === undefined || !isHidden(by)
     if (membership === 'join' || membership === 'knock') return true
     const told = given.get(roomId)?.membership
     return told !== undefined && told !== 'leave' && told !== 'ban'
