@@ -216,11 +216,11 @@ describe('account data', () => {
     setAccountData(user.sql, user.stream, { type: 'one' }, { n: 1 })
     const first = user.read()
     expect(first.accountData).toEqual([{ type: 'one', content: { n: 1 } }])
-    setAccountData(user.sql, user.stream, { type: 'two' }, {})
+    setAccountData(user.sql, user.stream, { type: 'two' }, { n: 1 })
     setAccountData(user.sql, user.stream, { type: 'one' }, { n: 2 })
     const second = user.read(first.nextBatch)
     expect(second.accountData).toEqual([
-      { type: 'two', content: {} },
+      { type: 'two', content: { n: 1 } },
       { type: 'one', content: { n: 2 } },
     ])
     expect(user.read(second.nextBatch).accountData).toEqual([])
@@ -230,12 +230,12 @@ describe('account data', () => {
   test('of a room comes with the room; all of it where the room is new to the client', () => {
     const user = newUser()
     const { nextBatch } = user.read()
-    setAccountData(user.sql, user.stream, { roomId: a, type: 'old' }, {})
+    setAccountData(user.sql, user.stream, { roomId: a, type: 'old' }, { n: 1 })
     const nowhere = user.read(nextBatch)
     expect(nowhere.rooms).toEqual([])
     user.tell(a, 5)
     const joined = user.read(nowhere.nextBatch)
-    expect(joined.rooms).toMatchObject([{ changed: true, accountData: [{ type: 'old', content: {} }] }])
+    expect(joined.rooms).toMatchObject([{ changed: true, accountData: [{ type: 'old', content: { n: 1 } }] }])
     setAccountData(user.sql, user.stream, { roomId: a, type: 'new' }, { x: 1 })
     expect(user.read(joined.nextBatch).rooms).toMatchObject([
       { roomId: a, changed: false, accountData: [{ type: 'new', content: { x: 1 } }] },
