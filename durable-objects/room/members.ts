@@ -11,13 +11,13 @@ import { splitStateMapKey, stateMapKey } from '#protocol/events/state-map.ts'
 import type { UserId } from '#protocol/identifiers/user-id.ts'
 import { parseTimelineToken } from '#protocol/sync/timeline-token.ts'
 
-import { type ClientEvent, stateEvent } from './client-event.ts'
+import type { ClientEvent } from './client-event.ts'
 import type { Membership } from './reader.ts'
 import { openFor } from './room-access.ts'
 import type { Room } from './room.ts'
 import { stateGroupAt } from './state-at.ts'
-import { readableGroup } from './state.ts'
-import { eventColumns, type EventRow, type GroupId, type StoredEvent } from './stored-event.ts'
+import { readableGroup, shownSlices } from './state.ts'
+import { eventColumns, type EventRow, type GroupId, type Nid, type StoredEvent } from './stored-event.ts'
 import type { View } from './visibility.ts'
 
 export interface MembersRequest {
@@ -30,6 +30,16 @@ export interface MembersRequest {
 
 /** The member events. Fails with `not_in_room`, `forbidden` (the reader may not see the room at `at`) or `invalid_param`. */
 export function members(room: Room, request: MembersRequest, now: number): Outcome<{ events: ClientEvent[] }> {
+  const found = memberSlices(room, request, now)
+  return found.ok ? { ok: true, events: [...found.slices].flat() } : found
+}
+
+/** The same in slices, each read when it is asked for. */
+export function memberSlices(
+  room: Room,
+  request: MembersRequest,
+  now: number,
+): Outcome<{ slices: Iterable<ClientEvent[]> }> {
   const opened = openFor(room, request.reader)
   if (!opened.ok) return opened
   const { view } = opened
@@ -43,8 +53,8 @@ export function members(room: Room, request: MembersRequest, now: number): Outco
     if (membership === undefined && notMembership === undefined) return true
     return its === membership || (notMembership !== undefined && its !== notMembership)
   }
-  const events = group === undefined ? [] : membersOfGroup(room, group).filter(isWanted)
-  return { ok: true, events: events.map((event) => stateEvent(view, event, { now, withRoomId: true })) }
+  const nids = group === undefined ? [] : membersOfGroup(room, group)
+  return { ok: true, slices: shownSlices(view, nids, now, isWanted) }
 }
 
 /** Null where the member has none: clients expect both keys. */
@@ -62,11 +72,13 @@ export function joinedMembers(
   if (!opened.ok) return opened
   if (opened.view.standing.kind !== 'joined') return fail('not_in_room')
   const joined: Record<string, JoinedMember> = {}
-  for (const { state_key, pdu } of currentMembers(room, 'join')) {
-    if (state_key === undefined) continue
-    joined[state_key] = {
-      display_name: contentString(pdu, 'displayname') ?? null,
-      avatar_url: contentString(pdu, 'avatar_url') ?? null,
+  for (const events of room.reader.eventSlices(currentMembers(room, 'join'))) {
+    for (const { state_key, pdu } of events) {
+      if (state_key === undefined) continue
+      joined[state_key] = {
+        display_name: contentString(pdu, 'displayname') ?? null,
+        avatar_url: contentString(pdu, 'avatar_url') ?? null,
+      }
     }
   }
   return { ok: true, joined }
@@ -109,19 +121,18 @@ function firstEvent({ reader }: Room, query: string, ...bindings: number[]): Sto
   return row && reader.fromRow(row)
 }
 
-function membersOfGroup(room: Room, group: GroupId): StoredEvent[] {
+function membersOfGroup(room: Room, group: GroupId): Nid[] {
   if (group === room.reader.header().currentGroup) return currentMembers(room)
   const nids = [...room.groups.readAll(group)]
     .filter(([key]) => splitStateMapKey(key)[0] === 'm.room.member')
     .map(([, nid]) => nid)
-  return room.reader.events(nids.sort((a, b) => a - b))
+  return nids.sort((a, b) => a - b)
 }
 
-function currentMembers({ reader }: Room, membership?: Membership): StoredEvent[] {
+function currentMembers({ reader }: Room, membership?: Membership): Nid[] {
   const query =
     "SELECT event_nid AS nid FROM current_state WHERE type = 'm.room.member' AND (?1 IS NULL OR membership = ?1) ORDER BY event_nid"
-  const nids = reader.sql.exec<{ nid: number }>(query, membership ?? null).toArray()
-  return reader.events(nids.map(({ nid }) => nid))
+  return [...reader.sql.exec<{ nid: number }>(query, membership ?? null)].map(({ nid }) => nid)
 }
 
 /** The member event of a user in a state group. */

@@ -49,7 +49,7 @@ import { eventById, type EventRequest } from './event-by-id.ts'
 import { maySendState, type RoomFacts, roomFacts } from './facts.ts'
 import { forgetRoom, joinRequirements, type MembershipRequest, setMembership } from './membership.ts'
 import { memberChanges, type MemberChanges, type MemberChangesRequest } from './member-changes.ts'
-import { joinedMembers, type JoinedMember, members, type MembersRequest } from './members.ts'
+import { joinedMembers, type JoinedMember, members, memberSlices, type MembersRequest } from './members.ts'
 import { type Messages, messages, type MessagesRequest } from './messages.ts'
 import { type Change, Notifier } from './notify.ts'
 import { type ListedNotification, type NotificationsRequest, roomNotifications } from './notifications.ts'
@@ -106,8 +106,9 @@ import {
 import { indexOlder } from './search/search-index.ts'
 import { type FoundMembers, type MemberSearch, searchMembers } from './search-members.ts'
 import { type Asking, spaceRoom, type SpaceRoom } from './space-room.ts'
-import { stateAtPlace, stateEvents } from './state.ts'
+import { stateAtPlace, stateEvents, stateSlices } from './state.ts'
 import type { GroupId } from './stored-event.ts'
+import { listText, streamText } from './stream-text.ts'
 import { syncSlice } from './sync-slice.ts'
 import { type Threads, threads, type ThreadsRequest } from './thread-list.ts'
 import { setTyping, type TypingRequest } from './typing.ts'
@@ -126,6 +127,8 @@ type StateRequest =
       readonly head: JsonObject
     }
   | { readonly origin: ServerName; readonly eventId: EventId }
+  | { readonly stateFor: UserId }
+  | { readonly membersFor: MembersRequest }
 
 /** How a room that this server is not in can be reached. */
 interface Via {
@@ -425,7 +428,10 @@ export class RoomDO extends DurableObject<Env> {
     return acceptMembership(this.#room, request, this.#stored)
   }
 
-  /** Streams what would be too large for one message: the state a server that joins is told, and the state at an event. */
+  /**
+   * Streams what would be too large for one message: the state a server that joins is told, the state at an event, and to
+   * clients the state and the members of a room.
+   */
   override async fetch(request: Request): Promise<Response> {
     const asked = await request.json<StateRequest>()
     if ('stateBefore' in asked) {
@@ -437,6 +443,14 @@ export class RoomDO extends DurableObject<Env> {
         ...(omitMembers ? { servers_in_room: state.servers } : {}),
       }
       return new Response(streamState(this.#room, answer, 'state', state))
+    }
+    if ('stateFor' in asked || 'membersFor' in asked) {
+      const isState = 'stateFor' in asked
+      const list = isState
+        ? stateSlices(this.#room, { reader: asked.stateFor }, Date.now())
+        : memberSlices(this.#room, asked.membersFor, Date.now())
+      if (!list.ok) return errorResponse(list.reason === 'unknown_room' ? fail('not_in_room') : list)
+      return new Response(streamText(listText(isState ? '' : '{"chunk":', list.slices, isState ? '' : '}')))
     }
     const found = stateForServer(this.#room, asked.origin, asked.eventId)
     if (!found.ok) return errorResponse(found)

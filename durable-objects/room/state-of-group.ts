@@ -5,14 +5,19 @@ import type { Room } from './room.ts'
 import type { GroupId, Nid, StoredEvent } from './stored-event.ts'
 
 /** The state that a group holds, oldest event first; on wish without its members, which may be very many. */
-export function stateOfGroup({ reader, groups }: Room, group: GroupId, withoutMembers = false): StoredEvent[] {
+export function stateOfGroup(room: Room, group: GroupId, withoutMembers = false): StoredEvent[] {
+  return room.reader.events(nidsOfGroup(room, group, withoutMembers))
+}
+
+/** Their numbers, in the same order. */
+export function nidsOfGroup({ reader, groups }: Room, group: GroupId, withoutMembers = false): Nid[] {
   const nids =
     group === reader.header().currentGroup
       ? currentNids(reader.sql, withoutMembers)
       : [...groups.readAll(group)]
           .filter(([key]) => !withoutMembers || splitStateMapKey(key)[0] !== 'm.room.member')
           .map(([, nid]) => nid)
-  return reader.events(nids.sort((a, b) => a - b))
+  return nids.sort((a, b) => a - b)
 }
 
 const all = 'SELECT event_nid AS nid FROM current_state'

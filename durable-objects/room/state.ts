@@ -14,8 +14,8 @@ import { type ClientEvent, stateEvent } from './client-event.ts'
 import { openFor } from './room-access.ts'
 import type { Room } from './room.ts'
 import { stateGroupAt } from './state-at.ts'
-import { stateOfGroup } from './state-of-group.ts'
-import type { GroupId, StoredEvent } from './stored-event.ts'
+import { nidsOfGroup } from './state-of-group.ts'
+import type { GroupId, Nid, StoredEvent } from './stored-event.ts'
 import type { View } from './visibility.ts'
 
 /** The whole state. Fails with `not_in_room`. */
@@ -24,12 +24,34 @@ export function stateEvents(
   { reader }: { reader: UserId },
   now: number,
 ): Outcome<{ events: ClientEvent[] }> {
+  const found = stateSlices(room, { reader }, now)
+  return found.ok ? { ok: true, events: [...found.slices].flat() } : found
+}
+
+/** The same in slices, each read when it is asked for: the state of a large room is some ten megabytes. */
+export function stateSlices(
+  room: Room,
+  { reader }: { reader: UserId },
+  now: number,
+): Outcome<{ slices: Iterable<ClientEvent[]> }> {
   const opened = openFor(room, reader)
   if (!opened.ok) return opened
   const { view } = opened
   const group = readableGroup(view)
-  const state = group === undefined ? [] : stateOfGroup(room, group)
-  return { ok: true, events: state.map((event) => stateEvent(view, event, { now, withRoomId: true })) }
+  const nids = group === undefined ? [] : nidsOfGroup(room, group)
+  return { ok: true, slices: shownSlices(view, nids, now) }
+}
+
+/** State events as the reader gets them, slice by slice; on wish only some. */
+export function* shownSlices(
+  view: View,
+  nids: readonly Nid[],
+  now: number,
+  isWanted: (event: StoredEvent) => boolean = () => true,
+): Generator<ClientEvent[], void> {
+  for (const events of view.room.reader.eventSlices(nids)) {
+    yield events.filter(isWanted).map((event) => stateEvent(view, event, { now, withRoomId: true }))
+  }
 }
 
 /** One place of the state. Fails with `not_in_room` or `not_found`. */

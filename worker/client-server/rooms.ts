@@ -6,6 +6,7 @@
  */
 import type { RoomId } from '#protocol/identifiers/room-id.ts'
 import type { UserId } from '#protocol/identifiers/user-id.ts'
+import type { JsonObject } from '#protocol/json/json.ts'
 
 import type { Env } from '../env.ts'
 import { operation } from '../operation.ts'
@@ -63,8 +64,7 @@ async function stateOf(env: Env, reader: UserId, { roomId, eventType: type, stat
 export const getRoomState = operation(
   'GET /_matrix/client/v3/rooms/:roomId/state',
   { id: 'getRoomState', auth: 'accessToken', guests: true, r0: true },
-  async ({ env, requester, path: { roomId } }) =>
-    unwrapAsMember(await roomOf(env, roomId).stateEvents({ reader: requester.userId })).events,
+  ({ env, requester, path: { roomId } }) => streamed(env, roomId, { stateFor: requester.userId }),
 )
 
 const memberships = ['join', 'invite', 'knock', 'leave', 'ban'] as const
@@ -78,17 +78,21 @@ export const getMembersByRoom = operation(
     const at = await pointInRoom(env, reader, roomId, query.get('at'))
     const membership = oneOf(query, 'membership', memberships)
     const notMembership = oneOf(query, 'not_membership', memberships)
-    const { events } = unwrapAsMember(
-      await roomOf(env, roomId).members({
-        reader,
-        ...(at === undefined ? {} : { at }),
-        ...(membership === undefined ? {} : { membership }),
-        ...(notMembership === undefined ? {} : { notMembership }),
-      }),
-    )
-    return { chunk: events }
+    const membersFor = {
+      reader,
+      ...(at === undefined ? {} : { at }),
+      ...(membership === undefined ? {} : { membership }),
+      ...(notMembership === undefined ? {} : { notMembership }),
+    }
+    return streamed(env, roomId, { membersFor })
   },
 )
+
+/** An answer as the room's object writes it: never whole in memory. */
+async function streamed(env: Env, roomId: RoomId, asked: JsonObject): Promise<Response> {
+  const answer = await roomOf(env, roomId).fetch('https://room/', { method: 'POST', body: JSON.stringify(asked) })
+  return new Response(answer.body, { status: answer.status, headers: { 'Content-Type': 'application/json' } })
+}
 
 /** Spec: client-server-api/#get_matrixclientv3roomsroomidjoined_members */
 export const getJoinedMembersByRoom = operation(

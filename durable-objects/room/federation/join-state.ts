@@ -11,6 +11,7 @@ import type { JsonObject } from '#protocol/json/json.ts'
 
 import type { Room } from '../room.ts'
 import type { GroupId, Nid } from '../stored-event.ts'
+import { streamText } from '../stream-text.ts'
 
 const slice = 200
 
@@ -87,15 +88,7 @@ export function streamState(
   name: 'state' | 'pdus',
   { state, authChain }: Pick<JoinState, 'state' | 'authChain'>,
 ): ReadableStream<Uint8Array> {
-  const encoder = new TextEncoder()
-  const parts = bodyParts(room, head, name, state, authChain)
-  return new ReadableStream<Uint8Array>({
-    pull(controller) {
-      const { done, value } = parts.next()
-      if (done) controller.close()
-      else controller.enqueue(encoder.encode(value))
-    },
-  })
+  return streamText(bodyParts(room, head, name, state, authChain))
 }
 
 function* bodyParts(
