@@ -57,6 +57,7 @@ import * as rtcTransports from './client-server/rtc-transports.ts'
 import * as search from './client-server/search.ts'
 import * as spaceHierarchy from './client-server/space-hierarchy.ts'
 import * as synapseRegister from './client-server/synapse-register.ts'
+import * as synapseServerNotices from './client-server/synapse-server-notices.ts'
 import * as synapseRegistrationTokens from './client-server/synapse-registration-tokens.ts'
 import * as staticLogin from './client-server/static-login.ts'
 import * as support from './client-server/support.ts'
@@ -156,6 +157,9 @@ export const operations: readonly Operation[] = [
   synapseRegistrationTokens.newRegistrationToken,
   synapseRegistrationTokens.allRegistrationTokens,
   synapseRegistrationTokens.endRegistrationToken,
+  // synapse-server-notices.ts
+  synapseServerNotices.sendServerNotice,
+  synapseServerNotices.sendServerNoticeOnce,
   // account-data.ts
   accountData.setGlobalAccountData,
   accountData.getGlobalAccountData,

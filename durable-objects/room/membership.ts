@@ -6,9 +6,11 @@
  * a restricted join rests on.
  */
 import { fail, type Failure, type Outcome } from '#protocol/errors.ts'
+import { membershipOf } from '#protocol/events/fields.ts'
 import type { RoomId } from '#protocol/identifiers/room-id.ts'
 import type { UserId } from '#protocol/identifiers/user-id.ts'
 import type { JsonObject } from '#protocol/json/json.ts'
+import { noticesUser } from '#protocol/server-notices.ts'
 
 import type { ServerIdentity } from '../../worker/server-identity.ts'
 import { noteRelayed } from './federation/news-for-servers.ts'
@@ -49,7 +51,7 @@ export function setMembership(
   if (!reader.isKnown()) return fail('unknown_room')
   const { sender, target, action } = request
   const current = reader.current('m.room.member', target)
-  const refused = checkAction(action, reader.membership(target))
+  const refused = checkAction(action, reader.membership(target)) ?? checkNotices(room, request, current)
   if (refused) return refused
   const content = contentOf(request)
   if (current?.sender === sender && sameJson(withoutAuthoriser(current.pdu.content), content)) return unchanged(current)
@@ -71,6 +73,16 @@ function checkAction(action: MembershipRequest['action'], membership: Membership
   if (action === 'profile' && membership !== 'join') return fail('not_in_room')
   if (action === 'unban' && membership !== 'ban') return fail('event_not_allowed', 'That user is not banned')
   return undefined
+}
+
+/** "Users … cannot reject invites to the server notices room." Spec: client-server-api/#server-notices */
+function checkNotices(
+  { serverName }: Room,
+  { sender, target, membership }: MembershipRequest,
+  current: StoredEvent | undefined,
+): Failure | undefined {
+  const isRejection = membership === 'leave' && sender === target && current?.sender === noticesUser(serverName)
+  return isRejection && membershipOf(current.pdu) === 'invite' ? fail('cannot_leave_server_notice_room') : undefined
 }
 
 /** The content of the member event that a request asks for. */
