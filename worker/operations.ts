@@ -34,6 +34,7 @@ import * as oldSync from './client-server/old-sync.ts'
 import * as passwordManagement from './client-server/password-management.ts'
 import * as profile from './client-server/profile.ts'
 import * as notifications from './client-server/notifications.ts'
+import * as presence from './client-server/presence.ts'
 import * as pusher from './client-server/pusher.ts'
 import * as pushrules from './client-server/pushrules.ts'
 import * as readMarkers from './client-server/read-markers.ts'
@@ -172,6 +173,10 @@ export const operations: readonly Operation[] = [
   filter.getFilter,
   // list-joined-rooms.ts
   listJoinedRooms.getJoinedRooms,
+  // presence.ts
+  presence.setPresence,
+  presence.getPresence,
+
   // notifications.ts, pusher.ts
   notifications.getNotifications,
   pusher.getPushers,

@@ -12,6 +12,7 @@ export interface SettingVariables {
   /** Whether other servers may read the room directory: on or off. */
   readonly PUBLIC_ROOMS_OVER_FEDERATION?: string
   readonly ALLOW_PRIVATE_ADDRESSES?: string
+  readonly PRESENCE?: string
   /** Name of the header with the client's address, or none. */
   readonly CLIENT_ADDRESS_HEADER?: string
   /** Megabytes of an upload at most. */

@@ -58,6 +58,8 @@ export interface Settings {
   readonly support: SupportSettings
   /** Where clients get a place in a call of many; undefined: there are none. */
   readonly liveKitUrl: string | undefined
+  /** Whether people see who is there. It is dear: see durable-objects/user-sync/presence.ts. */
+  readonly presence: boolean
   /** Development only: outgoing requests may reach loopback and private addresses. */
   readonly allowPrivateAddresses: boolean
 }
@@ -101,6 +103,7 @@ function parseSettings(env: SettingVariables): Settings {
     registrationTerms: env.REGISTRATION_TERMS ? terms(env.REGISTRATION_TERMS) : undefined,
     hidesKnownAddresses: oneOf('HIDE_KNOWN_ADDRESSES', env.HIDE_KNOWN_ADDRESSES, ['on', 'off']) === 'on',
     publishesRooms: oneOf('PUBLIC_ROOMS_OVER_FEDERATION', env.PUBLIC_ROOMS_OVER_FEDERATION, ['off', 'on']) === 'on',
+    presence: oneOf('PRESENCE', env.PRESENCE, ['off', 'on']) === 'on',
     allowPrivateAddresses: oneOf('ALLOW_PRIVATE_ADDRESSES', env.ALLOW_PRIVATE_ADDRESSES, ['off', 'on']) === 'on',
   }
 }

@@ -223,4 +223,9 @@ export const migrations: readonly string[] = [
     rules_at INTEGER NOT NULL        -- position of the rules that "unread" goes by
   ) WITHOUT ROWID;
   `,
+  `
+  -- What each user was last said to be, this one among them; only where presence is on (presence.ts).
+  CREATE TABLE presence(user_id TEXT PRIMARY KEY, json TEXT NOT NULL, position INTEGER NOT NULL) WITHOUT ROWID;
+  CREATE INDEX presence_by_position ON presence(position);
+  `,
 ]

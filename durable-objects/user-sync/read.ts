@@ -7,6 +7,7 @@
 import { fail, type Failure } from '#protocol/errors.ts'
 import type { RoomId } from '#protocol/identifiers/room-id.ts'
 import { isObject, type JsonObject, own } from '#protocol/json/json.ts'
+import type { PresenceState } from '#protocol/presence/presence.ts'
 import type { StoredPushRules } from '#protocol/push-rules/stored-rules.ts'
 import { formatSinceToken, parseSinceToken, type SinceToken } from '#protocol/sync/since-token.ts'
 import type { DeviceKeys, ReadRequest } from '#protocol/sync/wait-request.ts'
@@ -23,6 +24,7 @@ import { type DeviceLists, deviceListsAfter } from './device-lists.ts'
 import { seeDevice } from './devices.ts'
 import { getFilter } from './filters.ts'
 import { heardOf, type Membership, type RoomVersion } from './marks.ts'
+import { type PresenceEvent, presenceAfter } from './presence.ts'
 import { dayOf } from './prune.ts'
 import { getPushRules } from './push-rules.ts'
 import type { Stream } from './stream.ts'
@@ -53,6 +55,7 @@ export interface Read {
   readonly accountData: readonly AccountDataEvent[]
   readonly toDevice: readonly ToDeviceEvent[]
   readonly deviceLists: DeviceLists
+  readonly presence: readonly PresenceEvent[]
   readonly keys: DeviceKeys
   readonly ignoredUsers: readonly string[]
   /** For the rooms to count by. */
@@ -72,7 +75,7 @@ export function readStream(sql: Sql, stream: Stream, request: ReadRequest, now: 
   // The holder of a foreign token knows rooms that may be left by now: it is told of those too.
   const includeLeave = request.includeLeave || since?.kind === 'foreign' || includesLeave(filter)
   const token = since?.kind === 'ours' ? since.token : undefined
-  return { ...read(sql, stream, { ...request, token, includeLeave }), keys, filter }
+  return { ...read(sql, stream, { ...request, token, includeLeave }, now), keys, filter }
 }
 
 function includesLeave(filter: JsonObject | null): boolean {
@@ -85,9 +88,10 @@ interface Scope {
   readonly token: SinceToken | undefined
   readonly fullState: boolean
   readonly includeLeave: boolean
+  readonly presence?: PresenceState | undefined
 }
 
-function read(sql: Sql, stream: Stream, scope: Scope): Omit<Read, 'keys' | 'filter'> {
+function read(sql: Sql, stream: Stream, scope: Scope, now: number): Omit<Read, 'keys' | 'filter'> {
   const { deviceId, token } = scope
   const everything = token === undefined || scope.fullState
   if (token) acknowledgeToDevice(sql, deviceId, token.toDevice)
@@ -105,6 +109,7 @@ function read(sql: Sql, stream: Stream, scope: Scope): Omit<Read, 'keys' | 'filt
     accountData: accountData.get('') ?? [],
     toDevice: toDevice.events,
     deviceLists: token ? deviceListsAfter(sql, token.read) : { changed: [], left: [] },
+    presence: scope.presence === undefined ? [] : presenceAfter(sql, token?.read ?? 0, everything, now),
     ignoredUsers: rooms.length > 0 ? ignoredUsers(sql) : [],
     pushRules: rooms.length > 0 ? getPushRules(sql) : {},
   }
@@ -163,12 +168,13 @@ function roomRows(sql: Sql, after: number, others: readonly string[]): RoomRow[]
 }
 
 /** Whether there is anything to tell. */
-export function hasNews({ rooms, accountData, toDevice, deviceLists, everything }: Read): boolean {
+export function hasNews({ rooms, accountData, toDevice, deviceLists, presence, everything }: Read): boolean {
   return (
     everything ||
     rooms.length > 0 ||
     accountData.length > 0 ||
     toDevice.length > 0 ||
+    presence.length > 0 ||
     deviceLists.changed.length > 0 ||
     deviceLists.left.length > 0
   )

@@ -11,6 +11,7 @@ import type { RoomId } from '#protocol/identifiers/room-id.ts'
 import type { UserId } from '#protocol/identifiers/user-id.ts'
 import type { InviteVerdict } from '#protocol/invite-permission.ts'
 import type { JsonObject } from '#protocol/json/json.ts'
+import type { Presence, PresenceState } from '#protocol/presence/presence.ts'
 import type { PushRuleEdit, StoredPushRules } from '#protocol/push-rules/stored-rules.ts'
 import { parseSlidingUrl, slidingIdleHeader, type SlidingRequest } from '#protocol/sliding-sync/request.ts'
 import { formatSinceToken, parseSinceToken, type SinceToken } from '#protocol/sync/since-token.ts'
@@ -28,7 +29,9 @@ import {
 } from '../../worker/accounts/device-keys.ts'
 import { forgetPushers } from '../../worker/accounts/pushers.ts'
 import { announcerFor } from '../../worker/e2ee/announcer.ts'
+import { tellPresence } from '../../worker/presence/presence-world.ts'
 import { pushWorld } from '../../worker/push/push-world.ts'
+import { settingsOf } from '../../worker/settings.ts'
 import { AlarmScheduler } from '../shared/alarm-scheduler.ts'
 
 import type { Env } from '../../worker/env.ts'
@@ -83,6 +86,7 @@ import {
   type GivenKeys,
   type UploadedKeys,
 } from './one-time-keys.ts'
+import { notePresence, PresenceKeeper, presenceOf } from './presence.ts'
 import { beginDay, dayOf } from './prune.ts'
 import { dropPushers, hasPushers, type Pusher, type PusherKey, pushers, setPusher } from './pushers.ts'
 import { PushRunner } from './push-runner.ts'
@@ -99,7 +103,7 @@ import { hasSlidingNews, idleOf, type SlidingRead } from './sliding/sliding-read
 import { Turns } from './sliding/turns.ts'
 import { loadStream } from './stream.ts'
 import { deliverToDevices, queueToDevice, type ToDeviceDelivery, type ToDeviceEvent } from './to-device.ts'
-import { addWaiter, endWaitersOf, hasSlidingWaiter, wakeWaiters } from './waiters.ts'
+import { addWaiter, endWaitersOf, hasSlidingWaiter, waitingPresence, wakeWaiters } from './waiters.ts'
 
 const localNotificationSettings = ['m.local_notification_settings', 'org.matrix.msc3890.local_notification_settings']
 
@@ -115,13 +119,14 @@ const fewRooms = 100
 export class UserSyncDO extends DurableObject<Env> {
   readonly #sql = this.ctx.storage.sql
   readonly #stream
-  readonly #alarms = new AlarmScheduler<'announce' | 'push'>(this.ctx.storage)
+  readonly #alarms = new AlarmScheduler<'announce' | 'push' | 'presence'>(this.ctx.storage)
   #announcing: Promise<void> | undefined
   readonly #sliding: SlidingState
   /** When a client asked last by sliding sync, in ms. */
   #slidAt = 0
   #refreshing: Promise<void> | undefined
   #pushRunner: PushRunner | undefined
+  #presenceKeeper: PresenceKeeper | undefined
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env)
@@ -148,6 +153,7 @@ export class UserSyncDO extends DurableObject<Env> {
     // Not at once: rooms are often joined several at a time, and their members hear of the join itself.
     noteDeviceChange(this.#sql, { kind: 'joined', name: change.roomId })
     this.#alarms.ensure('announce', Date.now() + laterWithin)
+    if (settingsOf(this.env).presence) this.#present((keeper) => keeper.joined(change.roomId))
     return isListening
   }
 
@@ -160,6 +166,8 @@ export class UserSyncDO extends DurableObject<Env> {
     if (sliding) return this.#slide(sliding)
     const { wait, ...asked } = parseWaitUrl(request.url)
     const now = Date.now()
+    const { presence, deviceId } = asked
+    if (presence !== undefined) this.#present((keeper) => keeper.polled(deviceId, presence, now))
     const result = readStream(this.#sql, this.#stream, asked, now)
     if (!wait || !result.ok || hasNews(result)) return Response.json(result)
     const waiter = { ...asked, since: result.nextBatch, fullState: false } as const
@@ -340,6 +348,51 @@ export class UserSyncDO extends DurableObject<Env> {
     this.#sql.exec(query, JSON.stringify(rooms))
   }
 
+  // —— Presence ——
+
+  /** A user says whether they are there. */
+  async setPresence(said: {
+    deviceId: string
+    presence: PresenceState
+    statusMsg: string | undefined
+  }): Promise<Outcome> {
+    const now = Date.now()
+    if (!seeDevice(this.#sql, said.deviceId, dayOf(now))) return fail('unknown_token')
+    this.#present((keeper) => keeper.set(said.deviceId, said.presence, said.statusMsg, now))
+    return { ok: true }
+  }
+
+  /** What is known of a user with whom this one shares a room, or of themselves. */
+  async presenceOf({ userId }: { userId: UserId }): Promise<Presence | null> {
+    return presenceOf(this.#sql, userId) ?? null
+  }
+
+  /** Somebody who shares a room says whether they are there, and may ask the same. */
+  async presenceTold(told: { userId: UserId; presence: Presence; ask: boolean }): Promise<Presence | null> {
+    const { userId, presence, ask } = told
+    // Whoever just came and was never there is no news.
+    if (!ask || presence.lastActive !== undefined) notePresence(this.#sql, this.#stream, userId, presence)
+    this.#wake()
+    return ask ? (presenceOf(this.#sql, this.#userId()) ?? null) : null
+  }
+
+  #presence(): PresenceKeeper {
+    const userId = this.#userId()
+    return (this.#presenceKeeper ??= new PresenceKeeper(this.#sql, this.#stream, this.#alarms, {
+      userId,
+      joinedRooms: () => joinedRooms(this.#sql),
+      waiting: () => waitingPresence(this.ctx),
+      tell: (rooms, presence, ask) => tellPresence(this.env, userId, { rooms, presence, ask }),
+      noted: () => this.#wake(),
+    }))
+  }
+
+  /** Tells others behind the answer. What is lost of it, the next change makes good. */
+  #present(change: (keeper: PresenceKeeper) => Promise<unknown>): void {
+    const told = change(this.#presence()).catch((error: unknown) => console.error('presence was not told', error))
+    this.ctx.waitUntil(told)
+  }
+
   // —— Pushers ——
 
   /** The user's pushers, oldest first. */
@@ -404,6 +457,7 @@ export class UserSyncDO extends DurableObject<Env> {
     const dropped = dropPushers(this.#sql, (pusher) => pusher.deviceId === deviceId)
     if (hadKeys) this.#announceSoon({ kind: 'device', name: deviceId })
     this.#wake()
+    if (settingsOf(this.env).presence) this.#present((keeper) => keeper.ended(deviceId, Date.now()))
     if (dropped.length > 0) await forgetPushers(this.env, this.#userId(), dropped)
   }
 
@@ -506,6 +560,7 @@ export class UserSyncDO extends DurableObject<Env> {
     await this.#alarms.run(Date.now(), {
       announce: () => this.#announce(),
       push: () => this.#pushes().resume(),
+      presence: async () => void (await this.#presence().look(Date.now())),
     })
   }
 

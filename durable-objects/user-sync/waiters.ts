@@ -53,6 +53,15 @@ export function hasSlidingWaiter(sockets: Pick<DurableObjectState, 'getWebSocket
   return waiting(sockets).some(({ waiter }) => 'connection' in waiter)
 }
 
+/** Devices that wait by `/sync`, with what they said of their user. */
+export function waitingPresence(sockets: Pick<DurableObjectState, 'getWebSockets'>) {
+  return waiting(sockets).flatMap(({ waiter }) =>
+    'connection' in waiter || waiter.presence === undefined
+      ? []
+      : [{ deviceId: waiter.deviceId, presence: waiter.presence }],
+  )
+}
+
 /** Answers every waiter for whom `read` finds news, or a failure. Others go on waiting. */
 export function wakeWaiters(sockets: Sockets, read: (waiter: Waiter) => object | undefined): void {
   for (const { socket, waiter } of waiting(sockets)) {

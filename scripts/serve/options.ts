@@ -85,6 +85,12 @@ const table = {
     fallback: 'off',
     check: oneOf('on', 'off'),
   },
+  presence: {
+    env: 'PRESENCE',
+    value: 'on|off',
+    help: 'people see who is online, which costs calls to all their rooms; unless given, off',
+    check: oneOf('on', 'off'),
+  },
   'allow-private-addresses': {
     env: 'ALLOW_PRIVATE_ADDRESSES',
     value: 'on|off',
@@ -230,6 +236,7 @@ export function parseOptions(
 }
 
 const passedOn = [
+  'presence',
   'mail-from',
   'mail-url',
   'mail-token',

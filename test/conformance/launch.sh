@@ -3,7 +3,7 @@
 # environment (see README.md beside this file). Build the bundle once beforehand: npm run build.
 set -eu
 cd "$(dirname "$0")/../.."
-export REGISTRATION=open RATE_LIMITS=off ALLOW_PRIVATE_ADDRESSES=on PUBLIC_ROOMS_OVER_FEDERATION=on
+export REGISTRATION=open RATE_LIMITS=off ALLOW_PRIVATE_ADDRESSES=on PRESENCE=on PUBLIC_ROOMS_OVER_FEDERATION=on
 export LOG_LEVEL="${LOG_LEVEL:-warn}"
 # Where TLS stands in front already, the federation port is not ours to open.
 if [ "${SHIM_TLS_TERMINATE:-}" = 1 ]; then unset FED_PORT TLS_CERT TLS_KEY; fi

@@ -9,6 +9,8 @@ import type { SyncFilter } from '#protocol/filters/filter.ts'
 import { parseSyncFilter } from '#protocol/filters/parse-filter.ts'
 import type { JsonValue } from '#protocol/json/json.ts'
 
+import { type PresenceState, presenceStates } from '#protocol/presence/presence.ts'
+
 import type { Read } from '../../durable-objects/user-sync/read.ts'
 import type { Env } from '../env.ts'
 import { operation, type Requester } from '../operation.ts'
@@ -33,6 +35,7 @@ interface Asked {
   readonly filterId: string | undefined
   readonly inlineFilter: SyncFilter | undefined
   readonly timeout: number
+  readonly presence: PresenceState
 }
 
 /** Spec: client-server-api/#get_matrixclientv3sync */
@@ -40,7 +43,7 @@ export const sync = operation(
   'GET /_matrix/client/v3/sync',
   { id: 'sync', auth: 'accessToken', guests: true, endsWithDevice: true, r0: true },
   async (call) => {
-    const { env, requester, query } = call
+    const { env, requester, query, settings } = call
     const asked = parseQuery(query)
     const deadline = Date.now() + asked.timeout
     let since = asked.since
@@ -56,6 +59,7 @@ export const sync = operation(
         fullState: asked.fullState,
         filterId: asked.filterId,
         includeLeave: asked.inlineFilter?.room?.include_leave === true,
+        ...(settings.presence ? { presence: asked.presence } : {}),
         wait,
       }
       const news = await waitForNews(env, requester.userId, request, left)
@@ -141,7 +145,6 @@ async function commit({ env, reader, read }: Answering, { served, failed }: Gath
 }
 
 function parseQuery(query: URLSearchParams): Asked {
-  oneOf(query, 'set_presence', ['offline', 'online', 'unavailable'])
   // "The server will detect whether it is an ID or a JSON object by whether the first character is a `{`".
   const filter = query.get('filter') || undefined
   const isInline = filter?.startsWith('{') === true
@@ -152,6 +155,8 @@ function parseQuery(query: URLSearchParams): Asked {
     filterId: isInline ? undefined : filter,
     inlineFilter: isInline ? checkFilter(parseJson(filter)) : undefined,
     timeout: wholeNumber(query, 'timeout', 0, longestWait),
+    // "If omitted then the client is automatically marked online when it uses this API."
+    presence: oneOf(query, 'set_presence', presenceStates) ?? 'online',
   }
 }
 

@@ -36,7 +36,9 @@ export function emptyAnswer(nextBatch: string, { oneTimeKeyCounts, unusedFallbac
 /** What an answer has beside rooms. */
 export function otherParts(userId: UserId, read: Read, filter: SyncFilter, { changed, left }: DeviceLists) {
   const accountData = accountDataOf(userId, read).filter((event) => passesFilter(filter.account_data, event))
+  const presence = read.presence.filter((event) => passesFilter(filter.presence, event))
   return {
+    ...(presence.length > 0 ? { presence: { events: presence } } : {}),
     ...(accountData.length > 0 ? { account_data: { events: accountData } } : {}),
     ...(read.toDevice.length > 0 ? { to_device: { events: read.toDevice } } : {}),
     ...(changed.length + left.length > 0 ? { device_lists: { changed, left } } : {}),

@@ -2,6 +2,8 @@
  * How a Worker asks a user's object for news: the one request between them that is not RPC, since it may become a
  * WebSocket. Both sides write and read it with these functions.
  */
+import type { PresenceState } from '#protocol/presence/presence.ts'
+
 export interface ReadRequest {
   readonly deviceId: string
   /** The client's `since`; absent for an initial sync. */
@@ -11,6 +13,8 @@ export interface ReadRequest {
   readonly filterId?: string | undefined
   /** `include_leave` of an inline filter. */
   readonly includeLeave: boolean
+  /** What the device says of its user; absent where presence is off. */
+  readonly presence?: PresenceState | undefined
 }
 
 export interface WaitRequest extends ReadRequest {

@@ -25,7 +25,7 @@ export const receiveDeviceListUpdate: EduHandler = async (env, origin, content) 
 }
 
 /** Our users who share a room with that one. */
-async function usersWith(env: Env, userId: UserId): Promise<UserId[]> {
+export async function usersWith(env: Env, userId: UserId): Promise<UserId[]> {
   const rooms = await roomsOfRemoteUser(env, userId)
   const limited = limiter(atOnce)
   const found = await Promise.all(

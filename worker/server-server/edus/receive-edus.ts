@@ -1,8 +1,7 @@
 /**
  * EDUs of a transaction: each goes to the file of its type, which checks that its origin may say that.
  *
- * Spec: server-server-api/#edus. A malformed, foreign or unknown EDU is dropped alone. Presence is not kept by this server
- * and is dropped before anything is asked.
+ * Spec: server-server-api/#edus. A malformed, foreign or unknown EDU is dropped alone.
  */
 import type { ServerName } from '#protocol/identifiers/server-name.ts'
 import { isObject, own, type JsonObject } from '#protocol/json/json.ts'
@@ -10,6 +9,7 @@ import { isObject, own, type JsonObject } from '#protocol/json/json.ts'
 import type { Env } from '../../env.ts'
 import { receiveDeviceListUpdate } from './device-list-update.ts'
 import { receiveDirectToDevice } from './direct-to-device.ts'
+import { receivePresence } from './presence.ts'
 import { receiveReceipts } from './receipt.ts'
 import { receiveTyping } from './typing.ts'
 
@@ -18,6 +18,7 @@ export type EduHandler = (env: Env, origin: ServerName, content: JsonObject) => 
 const handlers: ReadonlyMap<string, EduHandler> = new Map([
   ['m.typing', receiveTyping],
   ['m.receipt', receiveReceipts],
+  ['m.presence', receivePresence],
   ['m.direct_to_device', receiveDirectToDevice],
   ['m.device_list_update', receiveDeviceListUpdate],
   ['m.signing_key_update', receiveDeviceListUpdate],
