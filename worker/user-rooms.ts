@@ -1,5 +1,5 @@
 /**
- * What concerns all rooms of one user: their profile is in each, and an account that ends leaves them.
+ * What concerns all rooms of one user: their profile is in each.
  *
  * Rooms are asked some at a time. The first of them before the answer, so that a client sees its change done; a user of
  * very many rooms has the rest done behind it.
@@ -10,7 +10,6 @@ import type { UserId } from '#protocol/identifiers/user-id.ts'
 import { type MemberProfile, profileOf } from './accounts/profiles.ts'
 import type { Env } from './env.ts'
 import type { Call } from './operation.ts'
-import { serversFor } from './memberships.ts'
 import { roomOf } from './rooms.ts'
 import { userSyncOf } from './sync/user-sync.ts'
 
@@ -44,22 +43,6 @@ async function renewMemberships(env: Env, userId: UserId, rooms: readonly RoomId
 
 function sameProfile(one: MemberProfile, other: MemberProfile): boolean {
   return one.displayname === other.displayname && one.avatar_url === other.avatar_url
-}
-
-/** Leaves every room, turns down every invite and takes back every knock. */
-export async function leaveEverything(env: Env, userId: UserId, background: Background): Promise<void> {
-  const rooms = (await userSyncOf(env, userId).rooms()).filter(
-    ({ membership }) => membership === 'join' || membership === 'invite' || membership === 'knock',
-  )
-  const ids = rooms.map(({ roomId }) => roomId)
-  const change = { sender: userId, target: userId, membership: 'leave' } as const
-  await firstOf(ids, background, (some) =>
-    someAtOnce(some, async (roomId) => {
-      const via = { roomId, servers: serversFor(roomId, []) }
-      const left = await roomOf(env, roomId).setMembership({ ...change, via })
-      if (!left.ok) console.warn(`${userId} could not leave ${roomId}: ${left.reason}`)
-    }),
-  )
 }
 
 /** Does the first of them now, the others behind the answer. */

@@ -11,6 +11,7 @@ import type { RoomId } from '#protocol/identifiers/room-id.ts'
 import type { UserId } from '#protocol/identifiers/user-id.ts'
 import { isObject, type JsonObject, type JsonValue, own } from '#protocol/json/json.ts'
 
+import { withErasure } from './erasures.ts'
 import type { StoredEvent } from './stored-event.ts'
 import type { View } from './visibility.ts'
 
@@ -39,7 +40,8 @@ export interface EventFormat {
 }
 
 /** An event of the timeline, with all that may be known of it. The caller has checked that the reader may see it. */
-export function timelineEvent(view: View, event: StoredEvent, format: EventFormat): ClientEvent {
+export function timelineEvent(view: View, stored: StoredEvent, format: EventFormat): ClientEvent {
+  const event = withErasure(view, stored)
   return shaped(event, format, {
     ...unsignedOf(view, event, format),
     membership: view.membershipAfter(event) ?? 'leave',
@@ -51,7 +53,8 @@ export function timelineEvent(view: View, event: StoredEvent, format: EventForma
  * An event of a state that is listed as such. The state an event replaced, and who the reader was then, cost a look into
  * the past for each of maybe thousands of members; clients ask for that in timelines only.
  */
-export function stateEvent(view: View, event: StoredEvent, format: EventFormat): ClientEvent {
+export function stateEvent(view: View, stored: StoredEvent, format: EventFormat): ClientEvent {
+  const event = withErasure(view, stored)
   return shaped(event, format, unsignedOf(view, event, format))
 }
 
@@ -102,7 +105,7 @@ function replaced(view: View, event: StoredEvent): Record<string, JsonValue> {
   const { groups, reader } = view.room
   const nid = groups.read(event.stateBefore, stateMapKey(event.type, event.state_key))
   if (nid === undefined) return {}
-  const before = reader.eventOf(nid)
+  const before = withErasure(view, reader.eventOf(nid))
   const isOwnMembership = before.type === 'm.room.member' && before.state_key === view.reader
   return {
     replaces_state: before.event_id,

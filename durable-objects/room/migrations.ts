@@ -177,4 +177,8 @@ export const migrations: readonly string[] = [
   -- Local users with pushers: see ringer.ts.
   CREATE TABLE ringing(user_id TEXT PRIMARY KEY) WITHOUT ROWID;
   `,
+  `
+  -- Senders whose account was erased (erasures.ts), with the state of the room at that time.
+  CREATE TABLE erased_senders(user_id TEXT PRIMARY KEY, state_group INTEGER NOT NULL) WITHOUT ROWID;
+  `,
 ]

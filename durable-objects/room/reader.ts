@@ -332,6 +332,14 @@ export class Reader {
     this.#nids.set(event.event_id, event.nid)
   }
 
+  /** Senders whose account was erased, with the state of the room at that time. */
+  erasures(): Map<UserId, GroupId> {
+    const rows = this.sql.exec<{ user: UserId; state: GroupId }>(
+      'SELECT user_id AS user, state_group AS state FROM erased_senders',
+    )
+    return new Map([...rows].map(({ user, state }) => [user, state]))
+  }
+
   #readOutside(): Map<UserId, OutsideMembership> {
     const query =
       'SELECT user_id AS user, membership, event_nid AS eventNid, pos, stripped_state AS strippedState FROM outside_memberships'

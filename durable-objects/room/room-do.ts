@@ -30,6 +30,7 @@ import type { RoomChange } from '../user-sync/marks.ts'
 import type { ListFacts } from '../user-sync/sliding/room-facts.ts'
 import type { Written } from './author-event.ts'
 import type { ClientEvent } from './client-event.ts'
+import { eraseSender } from './erasures.ts'
 import { type ContextRequest, type EventContext, eventContext } from './context.ts'
 import { createRoom, type CreateRequest } from './create-room.ts'
 import { eventAtTime, type FoundInTime, foundInTime, type TimeRequest } from './event-at-time.ts'
@@ -246,6 +247,11 @@ export class RoomDO extends DurableObject<Env> {
   /** A local user's membership that another server told of: an invite. */
   async noteOutside(change: OutsideChange): Promise<Outcome> {
     return noteOutsideMembership(this.#room, change, this.#stored)
+  }
+
+  /** A local user had their account erased: who comes later gets their events redacted. */
+  async eraseSender(sender: UserId): Promise<void> {
+    if (this.#room.reader.isKnown()) eraseSender(this.#room, sender)
   }
 
   /** One at a time: two users who join at once would else fetch the room twice. */

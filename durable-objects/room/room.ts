@@ -9,6 +9,7 @@ import type { ServerName } from '#protocol/identifiers/server-name.ts'
 import type { Crypto } from '#protocol/signing/crypto.ts'
 
 import { migrate } from '../shared/migrate.ts'
+import type { Erasures } from './erasures.ts'
 import { LazyMembers } from './lazy-members.ts'
 import { MergeMemory } from './merge-memory.ts'
 import { migrations } from './migrations.ts'
@@ -38,6 +39,7 @@ export interface ReadMemory {
   readonly unread: UnreadMemory
   counts: MemberCounts | undefined
   listFacts: SharedFacts | undefined
+  erasures: Erasures | undefined
 }
 
 /** Opens what this object stores; the tables of a known room are brought up to date. */
@@ -58,6 +60,7 @@ export function openRoom(storage: DurableObjectStorage, serverName: ServerName, 
     unread: newUnreadMemory(),
     counts: undefined,
     listFacts: undefined,
+    erasures: undefined,
   }
   return { serverName, crypto, reader, groups, transactor, merges, memory }
 }

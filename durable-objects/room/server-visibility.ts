@@ -19,7 +19,7 @@ export interface ServerSight {
    */
   mayRead(event: StoredEvent): boolean
   /** Whether a user of the server was joined right before the event or right after it. */
-  wasJoinedAt(event: StoredEvent): boolean
+  wasJoinedAt(event: Pick<StoredEvent, 'stateBefore' | 'stateAfter'>): boolean
 }
 
 /** Users of the server who are asked after, event by event; those whose membership is oldest first. */

@@ -346,6 +346,11 @@ export class Transactor {
     this.#sql.exec('DELETE FROM ringing WHERE user_id = ?', user)
   }
 
+  /** The first time counts. */
+  eraseSender(sender: UserId, group: GroupId): void {
+    this.#sql.exec('INSERT OR IGNORE INTO erased_senders(user_id, state_group) VALUES (?, ?)', sender, group)
+  }
+
   #note(row: EventRow, pdu: Pdu): StoredEvent {
     const event = storedEvent(this.#reader.rules, row, pdu)
     this.#reader.noteEvent(event, row.json.length)

@@ -28,10 +28,10 @@ import {
   saveSignatures,
 } from '../../worker/accounts/device-keys.ts'
 import { forgetPushers } from '../../worker/accounts/pushers.ts'
+import { findUser } from '../../worker/accounts/users.ts'
 import { announcerFor } from '../../worker/e2ee/announcer.ts'
-import { tellPresence } from '../../worker/presence/presence-world.ts'
+import { eraseInRooms, leaveRooms } from '../../worker/leave-rooms.ts'
 import { pushWorld } from '../../worker/push/push-world.ts'
-import { settingsOf } from '../../worker/settings.ts'
 import { AlarmScheduler } from '../shared/alarm-scheduler.ts'
 
 import type { Env } from '../../worker/env.ts'
@@ -49,6 +49,15 @@ import {
   setAccountData,
   setTag,
 } from './account-data.ts'
+import {
+  countAttempt,
+  dropDeparture,
+  forgetEverything,
+  mostAttempts,
+  planDeparture,
+  plannedDeparture,
+  roomsToLeave,
+} from './departure.ts'
 import { announce, type DeviceChange, hasDeviceChanges, newestUpdate, noteDeviceChange } from './device-changes.ts'
 import { noteDeviceListChange } from './device-lists.ts'
 import { type DehydratedDevice, dehydratedDevice, dehydratedEvents, setDehydratedDevice } from './dehydrated-device.ts'
@@ -109,6 +118,10 @@ const localNotificationSettings = ['m.local_notification_settings', 'org.matrix.
 
 /** Telling others of one's devices is cut off when the object dies: then the alarm does it, in ms. */
 const announceWithin = 20_000
+/** When to take up again what is left of ending an account, in ms; twice as long each time. */
+const departAgain = 60_000
+/** Rooms that are left before the answer. */
+const leftAtOnce = 100
 /** What can wait, in ms. */
 const laterWithin = 4_000
 /** A client of sliding sync that was here within this, in ms, will be back: rooms tell every change. */
@@ -119,14 +132,13 @@ const fewRooms = 100
 export class UserSyncDO extends DurableObject<Env> {
   readonly #sql = this.ctx.storage.sql
   readonly #stream
-  readonly #alarms = new AlarmScheduler<'announce' | 'push' | 'presence'>(this.ctx.storage)
+  readonly #alarms = new AlarmScheduler<'announce' | 'push' | 'depart'>(this.ctx.storage)
   #announcing: Promise<void> | undefined
   readonly #sliding: SlidingState
   /** When a client asked last by sliding sync, in ms. */
   #slidAt = 0
   #refreshing: Promise<void> | undefined
   #pushRunner: PushRunner | undefined
-  #presenceKeeper: PresenceKeeper | undefined
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env)
@@ -560,8 +572,52 @@ export class UserSyncDO extends DurableObject<Env> {
     await this.#alarms.run(Date.now(), {
       announce: () => this.#announce(),
       push: () => this.#pushes().resume(),
-      presence: async () => void (await this.#presence().look(Date.now())),
+      depart: () => this.#depart(),
     })
+  }
+
+  // —— The end of the account ——
+
+  /** The account is about to end. Whatever is cut off after this, the alarm goes on with. */
+  async planDeparture({ erase }: { erase: boolean }): Promise<void> {
+    planDeparture(this.#sql, erase)
+    this.#alarms.ensure('depart', Date.now() + departAgain)
+  }
+
+  /** The account has ended: forgets what is kept here and leaves the rooms; those of a long list behind the answer. */
+  async depart(): Promise<void> {
+    if (!plannedDeparture(this.#sql)) return
+    forgetEverything(this.#sql)
+    this.#wake()
+    await leaveRooms(this.env, this.#userId(), roomsToLeave(this.#sql).slice(0, leftAtOnce))
+    this.ctx.waitUntil(this.#depart().catch((error: unknown) => console.error('rooms were not left', error)))
+  }
+
+  /** Does what is left to do. */
+  async #depart(): Promise<void> {
+    const planned = plannedDeparture(this.#sql)
+    if (!planned) return
+    const userId = this.#userId()
+    const user = await findUser(this.env, userId)
+    if (!user || user.deactivatedAt === null) {
+      // It was planned and then not done.
+      dropDeparture(this.#sql)
+      return
+    }
+    forgetEverything(this.#sql)
+    this.#wake()
+    const failed = await leaveRooms(this.env, userId, roomsToLeave(this.#sql))
+    const known = this.#sql.exec<{ roomId: RoomId }>('SELECT room_id AS roomId FROM rooms').toArray()
+    const rooms = planned.erase ? known.map(({ roomId }) => roomId) : []
+    failed.push(...(await eraseInRooms(this.env, userId, rooms)))
+    if (failed.length === 0 || planned.attempts >= mostAttempts) {
+      dropDeparture(this.#sql)
+      this.#sql.exec('DELETE FROM rooms')
+      this.#alarms.cancel('depart')
+      return
+    }
+    countAttempt(this.#sql)
+    this.#alarms.reset('depart', Date.now() + departAgain * 2 ** planned.attempts)
   }
 
   /** Notes a change, makes it, and tells of it. */

@@ -6,13 +6,23 @@
  */
 import { makeUserId, type UserId } from '#protocol/identifiers/user-id.ts'
 import type { ServerName } from '#protocol/identifiers/server-name.ts'
-import { and, eq, isNull, sql } from 'drizzle-orm'
+import { and, eq, isNull, or, sql } from 'drizzle-orm'
 import { drizzle, type DrizzleD1Database } from 'drizzle-orm/d1'
 
 import type { Env } from '../env.ts'
 import { refuse } from '../refusal.ts'
 import { isConstraintFailure } from './constraint.ts'
-import { devices, profiles, registrationTokens, threepids, users } from './schema.ts'
+import {
+  crossSigningKeys,
+  devices,
+  keySignatures,
+  loginTokens,
+  openIdTokens,
+  profiles,
+  registrationTokens,
+  threepids,
+  users,
+} from './schema.ts'
 import { addingThreepid, type ProvenAddress } from './threepids.ts'
 import { forgetTokens } from './token-cache.ts'
 import { uncapitalised } from './user-identifier.ts'
@@ -131,7 +141,7 @@ export async function setPasswordHash(
     .where(and(eq(users.userId, userId), isNull(users.deactivatedAt), unchanged))
 }
 
-/** Closes every way in at once: password, devices with their tokens, and the profile with them. */
+/** Closes every way in at once: password, addresses, devices with their tokens and keys; and the profile goes with them. */
 export async function closeAccount({ DB }: Env, userId: UserId): Promise<void> {
   const db = drizzle(DB)
   await db.batch([
@@ -139,6 +149,10 @@ export async function closeAccount({ DB }: Env, userId: UserId): Promise<void> {
     db.delete(devices).where(eq(devices.userId, userId)),
     db.delete(profiles).where(eq(profiles.userId, userId)),
     db.delete(threepids).where(eq(threepids.userId, userId)),
+    db.delete(openIdTokens).where(eq(openIdTokens.userId, userId)),
+    db.delete(loginTokens).where(eq(loginTokens.userId, userId)),
+    db.delete(crossSigningKeys).where(eq(crossSigningKeys.userId, userId)),
+    db.delete(keySignatures).where(or(eq(keySignatures.targetUser, userId), eq(keySignatures.signer, userId))),
   ])
   forgetTokens(userId)
 }

@@ -26,7 +26,8 @@ export const redactEvent = operation(
     const room = roomOf(env, path.roomId)
     if (requester.isSuspended) await demandOwnEvent(env, requester.userId, path)
     const { event_id } = unwrapAsMember(await room.redact({ ...from, eventId: path.eventId, content }))
-    if (relTypes.length > 0 && !requester.isSuspended) waitUntil(room.redactRelated({ sender, eventId: path.eventId, relTypes, content }))
+    if (relTypes.length > 0 && !requester.isSuspended)
+      waitUntil(room.redactRelated({ sender, eventId: path.eventId, relTypes, content }))
     return { event_id }
   },
 )

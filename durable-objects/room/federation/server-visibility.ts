@@ -8,6 +8,7 @@ import { redact } from '#protocol/events/redaction.ts'
 import type { ServerName } from '#protocol/identifiers/server-name.ts'
 import type { JsonObject } from '#protocol/json/json.ts'
 
+import { hidesErasedFrom } from '../erasures.ts'
 import type { Room } from '../room.ts'
 import { type ServerSight, serverSightOf } from '../server-visibility.ts'
 import { outcomes, type StoredEvent } from '../stored-event.ts'
@@ -26,6 +27,7 @@ export class ServerView {
   /** The event as the server may have it; undefined for what it may not have at all: outliers, rejected events. */
   show(event: StoredEvent): JsonObject | undefined {
     if (event.stateBefore === undefined || event.outcome === outcomes.rejected) return undefined
-    return this.#sight.mayRead(event) ? event.pdu.json : redact(this.#room.reader.rules, event.pdu.json)
+    const isWhole = this.#sight.mayRead(event) && !hidesErasedFrom(this.#sight, this.#room, event)
+    return isWhole ? event.pdu.json : redact(this.#room.reader.rules, event.pdu.json)
   }
 }

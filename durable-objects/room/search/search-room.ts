@@ -13,6 +13,7 @@ import { formatTimelineToken } from '#protocol/sync/timeline-token.ts'
 
 import { timelineEventBundled, timelineEvents } from '../bundled-events.ts'
 import type { ClientEvent, EventFormat } from '../client-event.ts'
+import { hidesErased } from '../erasures.ts'
 import { around } from '../context.ts'
 import { editsOf } from '../edits.ts'
 import { type Choice, isShown } from '../history-page.ts'
@@ -181,7 +182,7 @@ export function foundEvents(room: Room, request: FoundRequest, now: number): Fou
   const format = { now, deviceId: request.deviceId, withRoomId: true, ignoredUsers: request.ignoredUsers }
   return request.eventIds.flatMap((eventId) => {
     const event = room.reader.eventById(eventId)
-    if (!event || event.redactedBy !== undefined || !view.mayRead(event)) return []
+    if (!event || event.redactedBy !== undefined || !view.mayRead(event) || hidesErased(view, event)) return []
     const result = timelineEventBundled(view, event, format)
     return [request.context ? { result, context: contextOf(view, event, request.context, format) } : { result }]
   })
