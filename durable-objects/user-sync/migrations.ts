@@ -224,6 +224,11 @@ export const migrations: readonly string[] = [
   ) WITHOUT ROWID;
   `,
   `
+  -- What each user was last said to be, this one among them; only where presence is on (presence.ts).
+  CREATE TABLE presence(user_id TEXT PRIMARY KEY, json TEXT NOT NULL, position INTEGER NOT NULL) WITHOUT ROWID;
+  CREATE INDEX presence_by_position ON presence(position);
+  `,
+  `
   -- One row while the account has ended and something is left to do (departure.ts).
   CREATE TABLE departure(id INTEGER PRIMARY KEY CHECK (id = 1), erase INTEGER NOT NULL, attempts INTEGER NOT NULL);
   `,

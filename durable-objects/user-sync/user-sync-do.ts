@@ -31,7 +31,9 @@ import { forgetPushers } from '../../worker/accounts/pushers.ts'
 import { findUser } from '../../worker/accounts/users.ts'
 import { announcerFor } from '../../worker/e2ee/announcer.ts'
 import { eraseInRooms, leaveRooms } from '../../worker/leave-rooms.ts'
+import { tellPresence } from '../../worker/presence/presence-world.ts'
 import { pushWorld } from '../../worker/push/push-world.ts'
+import { settingsOf } from '../../worker/settings.ts'
 import { AlarmScheduler } from '../shared/alarm-scheduler.ts'
 
 import type { Env } from '../../worker/env.ts'
@@ -132,13 +134,14 @@ const fewRooms = 100
 export class UserSyncDO extends DurableObject<Env> {
   readonly #sql = this.ctx.storage.sql
   readonly #stream
-  readonly #alarms = new AlarmScheduler<'announce' | 'push' | 'depart'>(this.ctx.storage)
+  readonly #alarms = new AlarmScheduler<'announce' | 'push' | 'presence' | 'depart'>(this.ctx.storage)
   #announcing: Promise<void> | undefined
   readonly #sliding: SlidingState
   /** When a client asked last by sliding sync, in ms. */
   #slidAt = 0
   #refreshing: Promise<void> | undefined
   #pushRunner: PushRunner | undefined
+  #presenceKeeper: PresenceKeeper | undefined
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env)
@@ -572,6 +575,7 @@ export class UserSyncDO extends DurableObject<Env> {
     await this.#alarms.run(Date.now(), {
       announce: () => this.#announce(),
       push: () => this.#pushes().resume(),
+      presence: async () => void (await this.#presence().look(Date.now())),
       depart: () => this.#depart(),
     })
   }
