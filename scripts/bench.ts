@@ -8,6 +8,7 @@ import { delivery } from './bench/scenarios/delivery.ts'
 import { federation } from './bench/scenarios/federation.ts'
 import { initialSync } from './bench/scenarios/initial-sync.ts'
 import { micro } from './bench/scenarios/micro.ts'
+import { searching } from './bench/scenarios/searching.ts'
 import { sending } from './bench/scenarios/sending.ts'
 import { stateResolution } from './bench/scenarios/state-resolution.ts'
 import { type Bench, sizes, withBench } from './bench/setting.ts'
@@ -18,6 +19,7 @@ const scenarios: Readonly<Record<string, (bench: Bench) => AsyncGenerator<Row>>>
   send: sending,
   delivery,
   sync: initialSync,
+  search: searching,
   micro,
   state: stateResolution,
   federation,

@@ -19,6 +19,8 @@ export interface Sizes {
   readonly rooms: number
   readonly syncs: number
   readonly batches: number
+  /** Messages that are searched. */
+  readonly searched: number
   /** State events on the two sides of a conflict. */
   readonly conflict: number
   readonly resolutions: number
@@ -39,6 +41,7 @@ export const sizes = {
     rooms: 20,
     syncs: 5,
     batches: 20,
+    searched: 1000,
     conflict: 1000,
     resolutions: 3,
     transactions: 10,
@@ -53,6 +56,7 @@ export const sizes = {
     rooms: 200,
     syncs: 20,
     batches: 200,
+    searched: 100_000,
     conflict: 10_000,
     resolutions: 5,
     transactions: 200,
