@@ -16,7 +16,9 @@ import type { JsonObject } from '#protocol/json/json.ts'
 
 import type { ServerIdentity } from '../../worker/server-identity.ts'
 import { append, stateAfterAll } from './append.ts'
-import { type Room, stateLookup } from './room.ts'
+import { lackedPolicy } from './policy.ts'
+import { currentStateLookup, type Room, stateLookup } from './room.ts'
+import { sameJson } from './same-json.ts'
 import { type GroupId, outcomes, type StoredEvent } from './stored-event.ts'
 import type { Transaction } from './transactor.ts'
 
@@ -33,6 +35,11 @@ export interface Draft {
   readonly txn?: Transaction | undefined
 }
 
+/** Who signs; and an event that was made of the same wish before, with the signature of the room's policy server now. */
+export interface Author extends ServerIdentity {
+  readonly endorsed?: Pdu
+}
+
 /** What a change of the room came to, and who has to hear of it. */
 export interface Written {
   readonly event_id: EventId
@@ -43,10 +50,22 @@ export interface Written {
   readonly changedMembers: readonly UserId[]
 }
 
-/** Sends a draft, or says why the room does not take it; then nothing is stored. Runs inside a turn of the transactor. */
-export function authorEvent(room: Room, identity: ServerIdentity, draft: Draft): Outcome<Written> {
-  const composed = composeEvent(room, identity, draft)
+/**
+ * Sends a draft, or says why the room does not take it; then nothing is stored. Runs inside a turn of the transactor.
+ *
+ * In a room with a policy server the event is left in `memory.unendorsed` at first: whoever may wait has it signed, and comes
+ * again with it as `endorsed`. Meanwhile the room may have moved on, so it is judged anew then, at its own place.
+ */
+export function authorEvent(room: Room, author: Author, draft: Draft): Outcome<Written> {
+  const { endorsed } = author
+  const isTheSame = endorsed !== undefined && isMadeOf(room, endorsed, draft)
+  const composed = isTheSame ? recheck(room, endorsed, draft) : composeEvent(room, author, draft)
   if (!composed.ok) return composed
+  const policy = lackedPolicy(room, composed.pdu)
+  if (policy) {
+    room.memory.unendorsed = { pdu: composed.pdu, policy }
+    return fail('policy_unavailable')
+  }
   const { event, changedMembers } = append(room, {
     pdu: composed.pdu,
     outcome: outcomes.accepted,
@@ -82,6 +101,25 @@ export function composeEvent(
 
   const verdict = checkAuthRules(rules, built.pdu, state, crypto)
   return verdict.ok ? { ok: true, pdu: built.pdu, stateBefore } : refusal(room, draft, verdict.message)
+}
+
+function isMadeOf({ reader }: Room, pdu: Pdu, { type, stateKey, sender, content, redacts }: Draft): boolean {
+  const whole = redacts !== undefined && reader.rules.redactsInContent ? { ...content, redacts } : content
+  const isSamePlace = pdu.type === type && pdu.state_key === stateKey && pdu.sender === sender
+  return isSamePlace && pdu.redacts === redacts && sameJson(pdu.content, whole)
+}
+
+/** An event that was composed before: still allowed where it stands, and by the state as it is now. */
+function recheck(room: Room, pdu: Pdu, draft: Draft): Outcome<{ pdu: Pdu; stateBefore: GroupId }> {
+  const { reader, crypto } = room
+  const prevs = pdu.prev_events.map((id) => reader.eventById(id)).filter((event) => event !== undefined)
+  if (!reader.isResident() || prevs.length < pdu.prev_events.length) return fail('unknown_room')
+  const stateBefore = stateAfterAll(room, prevs)
+  for (const state of [stateLookup(room, stateBefore), currentStateLookup(room)]) {
+    const verdict = checkAuthRules(reader.rules, pdu, state, crypto)
+    if (!verdict.ok) return refusal(room, draft, verdict.message)
+  }
+  return { ok: true, pdu, stateBefore }
 }
 
 /** Everything in a built event but its content and the length of its type and state key is ours. */

@@ -8,6 +8,7 @@
  * first step of telling who has to hear of it.
  */
 import { fail, type Outcome } from '#protocol/errors.ts'
+import { pduFromStored } from '#protocol/events/event-format.ts'
 import type { EventId } from '#protocol/identifiers/event-id.ts'
 import type { RoomId } from '#protocol/identifiers/room-id.ts'
 import type { ServerName } from '#protocol/identifiers/server-name.ts'
@@ -28,7 +29,7 @@ import { userSyncOf } from '../../worker/sync/user-sync.ts'
 import { AlarmScheduler } from '../shared/alarm-scheduler.ts'
 import type { RoomChange } from '../user-sync/marks.ts'
 import type { ListFacts } from '../user-sync/sliding/room-facts.ts'
-import type { Written } from './author-event.ts'
+import type { Author, Written } from './author-event.ts'
 import type { ClientEvent } from './client-event.ts'
 import { eraseSender } from './erasures.ts'
 import { type ContextRequest, type EventContext, eventContext } from './context.ts'
@@ -60,6 +61,8 @@ import { type ReceiptRequest, setReceipt } from './receipts.ts'
 import { redactEvent, type RedactRequest } from './redact.ts'
 import { redactRelated, type RelatedRedaction } from './redact-related.ts'
 import { type RelatedEvents, relatedEvents, type RelatedRequest } from './related-events.ts'
+import { policyServer, takeUnendorsed } from './policy.ts'
+import { askPolicyServer, withPolicySignatures } from './federation/ask-policy-server.ts'
 import { acceptMembership, type AcceptedMembership, type MembershipToAccept } from './federation/accept-membership.ts'
 import {
   noteRemoteReceipts,
@@ -113,6 +116,9 @@ import { listText, streamText } from './stream-text.ts'
 import { syncSlice } from './sync-slice.ts'
 import { type Threads, threads, type ThreadsRequest } from './thread-list.ts'
 import { setTyping, type TypingRequest } from './typing.ts'
+
+/** Times that one event is taken to the policy server: what it was made of may change meanwhile. */
+const maxEndorsements = 2
 
 /** Pages of history fetched from other servers for one of ours. */
 const maxBackfills = 3
@@ -193,14 +199,12 @@ export class RoomDO extends DurableObject<Env> {
 
   /** Sends a message or sets state, once per transaction of a device. */
   async sendEvent(request: SendRequest): Promise<Sent> {
-    const identity = await serverIdentity(this.env)
-    return this.#sent(sendEvent(this.#room, identity, request, Date.now()))
+    return this.#authored((author) => sendEvent(this.#room, author, request, Date.now()))
   }
 
   /** Redacts an event, once per transaction of a device. */
   async redact(request: RedactRequest): Promise<Sent> {
-    const identity = await serverIdentity(this.env)
-    return this.#sent(redactEvent(this.#room, identity, request, Date.now()))
+    return this.#authored((author) => redactEvent(this.#room, author, request, Date.now()))
   }
 
   /** Redacts what relates to an event, as far as its redacter may. */
@@ -228,10 +232,10 @@ export class RoomDO extends DurableObject<Env> {
         const still = remoteStepOf(this.#room, change)
         return still
           ? setRemoteMembership(this.#room, deps, still, { ...via, request: change })
-          : this.#sent(setMembership(this.#room, identity, change, Date.now()))
+          : this.#authored((author) => setMembership(this.#room, author, change, Date.now()))
       })
     }
-    const sent = await this.#sent(setMembership(this.#room, identity, change, Date.now()))
+    const sent = await this.#authored((author) => setMembership(this.#room, author, change, Date.now()))
     // The caller has looked for the conditions of a restricted room and nobody here can vouch for them.
     const needsTheirWord =
       !sent.ok &&
@@ -327,6 +331,20 @@ export class RoomDO extends DurableObject<Env> {
     return forgetRoom(this.#room, user)
   }
 
+  /** Writes an event of our users; in a room with a policy server once that has signed it. */
+  async #authored(write: (author: Author) => Outcome<Written>): Promise<Sent> {
+    const identity = await serverIdentity(this.env)
+    let author: Author = identity
+    for (let round = 0; ; round++) {
+      const written = write(author)
+      const unendorsed = takeUnendorsed(this.#room)
+      if (written.ok || !unendorsed || round === maxEndorsements) return this.#sent(written)
+      const asked = await askPolicyServer(this.#room, this.env, unendorsed.pdu, unendorsed.policy)
+      if (!asked.ok) return asked
+      author = { ...identity, endorsed: asked.pdu }
+    }
+  }
+
   async #sent(written: Outcome<Written>): Promise<Sent> {
     if (!written.ok) return written
     if (written.isNew) await this.#tell(written)
@@ -348,7 +366,8 @@ export class RoomDO extends DurableObject<Env> {
 
   /** Takes events of another server whose format, signatures and hashes were checked; says of each what came of it. */
   async receivePdus(inbound: InboundPdus): Promise<Outcome<{ results: PduResults }>> {
-    const received = receivePdus(this.#room, inbound, this.#stored)
+    const events = await this.#endorsed(inbound.events)
+    const received = receivePdus(this.#room, { ...inbound, events }, this.#stored)
     if (!received.ok) return received
     if (received.isWaiting) this.ctx.waitUntil(this.#missing.start(Date.now()))
     return { ok: true, results: received.results }
@@ -431,7 +450,18 @@ export class RoomDO extends DurableObject<Env> {
 
   /** The event that was made of a template, verified. */
   async acceptMembership(request: MembershipToAccept): Promise<AcceptedMembership> {
-    return acceptMembership(this.#room, request, this.#stored)
+    const [event = request] = await this.#endorsed([request])
+    return acceptMembership(this.#room, { ...request, json: event.json }, this.#stored)
+  }
+
+  /** Events of others, with the signature of the room's policy server where they lack it and it gives one. */
+  async #endorsed<T extends { readonly event_id: EventId; readonly json: JsonObject }>(
+    events: readonly T[],
+  ): Promise<readonly Pick<T, 'event_id' | 'json'>[]> {
+    const { reader } = this.#room
+    if (!reader.isKnown() || !reader.isResident() || !policyServer(this.#room)) return events
+    const pdus = events.map(({ event_id, json }) => pduFromStored(reader.rules, json, event_id))
+    return withPolicySignatures(this.#room, this.env, pdus)
   }
 
   /**

@@ -3,8 +3,9 @@
  *
  * Everything in it can be lost and read again. `serverName` is this server's: whose users are local.
  */
-import type { StateLookup } from '#protocol/events/pdu.ts'
+import type { Pdu, StateLookup } from '#protocol/events/pdu.ts'
 import { stateMapKey } from '#protocol/events/state-map.ts'
+import type { PolicyServer } from '#protocol/policy-server.ts'
 import type { ServerName } from '#protocol/identifiers/server-name.ts'
 import type { Crypto } from '#protocol/signing/crypto.ts'
 
@@ -38,6 +39,8 @@ export interface ReadMemory {
   readonly lazyMembers: LazyMembers
   readonly unread: UnreadMemory
   counts: MemberCounts | undefined
+  /** The event that was made last and lacks a policy server's signature, see author-event.ts. */
+  unendorsed: { readonly pdu: Pdu; readonly policy: PolicyServer } | undefined
   listFacts: SharedFacts | undefined
   erasures: Erasures | undefined
 }
@@ -59,6 +62,7 @@ export function openRoom(storage: DurableObjectStorage, serverName: ServerName, 
     lazyMembers: new LazyMembers(),
     unread: newUnreadMemory(),
     counts: undefined,
+    unendorsed: undefined,
     listFacts: undefined,
     erasures: undefined,
   }

@@ -22,21 +22,33 @@ const types = [
   'm.room.encryption',
 ]
 
-/** The stripped state at a member event of this room: the room's, that event, and who sent it. */
-export function strippedStateAt({ groups, reader }: Room, member: StoredEvent): JsonObject[] {
-  const group = member.stateAfter
-  if (group === undefined) return [strippedEvent(member)]
-  const keys = [...types.map((type) => stateMapKey(type, '')), stateMapKey('m.room.member', member.sender)]
-  const nids = [...groups.readMany(group, keys).values()].filter((nid) => nid !== member.nid)
-  return [...reader.events(nids.sort((a, b) => a - b)), member].map(strippedEvent)
+/** The state at a member event of this room, as clients are told: the room's, that event, and who sent it. */
+export function strippedStateAt(room: Room, member: StoredEvent): JsonObject[] {
+  return stateAt(room, member).map(strippedEvent)
 }
 
-/** The same for an invite that is not in the room yet. Spec: server-server-api/#put_matrixfederationv2inviteroomideventid. */
-export function strippedStateForInvite({ reader }: Room, sender: string): JsonObject[] {
+/** The same as events, for another server. Spec: server-server-api/#put_matrixfederationv1send_knockroomideventid. */
+export function toldStateAt(room: Room, member: StoredEvent): JsonObject[] {
+  return stateAt(room, member).map(({ pdu }) => pdu.json)
+}
+
+function stateAt({ groups, reader }: Room, member: StoredEvent): StoredEvent[] {
+  const group = member.stateAfter
+  if (group === undefined) return [member]
+  const keys = [...types.map((type) => stateMapKey(type, '')), stateMapKey('m.room.member', member.sender)]
+  const nids = [...groups.readMany(group, keys).values()].filter((nid) => nid !== member.nid)
+  return [...reader.events(nids.sort((a, b) => a - b)), member]
+}
+
+/**
+ * The same for an invite that is not in the room yet: full events, which whoever is invited can verify.
+ * Spec: server-server-api/#put_matrixfederationv2inviteroomideventid.
+ */
+export function toldStateForInvite({ reader }: Room, sender: string): JsonObject[] {
   const places = [...types.map((type) => [type, ''] as const), ['m.room.member', sender] as const]
   return places.flatMap(([type, stateKey]) => {
     const event = reader.current(type, stateKey)
-    return event ? [strippedEvent(event)] : []
+    return event ? [event.pdu.json] : []
   })
 }
 

@@ -32,7 +32,6 @@ const maxServers = 3
 /** Children read of one answer. */
 const maxChildren = 1000
 const rememberMs = 300_000
-const forgetFailureMs = 20_000
 const silenceMs = 60_000
 const answers = new ExpiringMap<string, Promise<RemoteSpace | undefined>>(300)
 /** Servers that could not be reached lately. */
@@ -52,7 +51,8 @@ export async function askHierarchy(
   const asking = askEach(env, roomId, asked, suggestedOnly)
   answers.set(name, asking, Date.now() + rememberMs)
   const answer = await asking
-  if (!answer) answers.set(name, asking, Date.now() + forgetFailureMs)
+  // Who may not know of a room now may in a moment, when their server has heard of a join.
+  if (!answer) answers.delete(name)
   return answer
 }
 

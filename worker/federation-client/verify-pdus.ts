@@ -23,7 +23,13 @@ export type Verified =
   /** `redacted`: the content hash was wrong, and this is what the redaction leaves. */
   | { readonly ok: true; readonly pdu: Pdu; readonly redacted: boolean }
   /** `eventId`: of an event whose format allowed to compute it. */
-  | { readonly ok: false; readonly eventId: EventId | undefined; readonly message: string }
+  | {
+      readonly ok: false
+      readonly eventId: EventId | undefined
+      readonly message: string
+      /** The format is right, but a server's keys could not be had: nothing is known against the event. */
+      readonly unverifiable?: Pdu
+    }
 
 /** Judges each event alone; the answer has the order of the question. */
 export async function verifyPdus(
@@ -56,7 +62,13 @@ export async function verifyPdus(
       (server) => !hasSigned(rules, result.pdu, server, keys.get(server) ?? [], deps),
     )
     if (unsigned !== undefined) {
-      return { ok: false, eventId: result.pdu.event_id, message: `no valid signature by ${unsigned}` }
+      const keyless = (keys.get(unsigned) ?? []).length === 0 && signatureKeyIds(result.pdu.json, unsigned).length > 0
+      return {
+        ok: false,
+        eventId: result.pdu.event_id,
+        message: `no valid signature by ${unsigned}`,
+        ...(keyless ? { unverifiable: result.pdu } : {}),
+      }
     }
     return withRightContent(rules, result.pdu, deps.crypto)
   })

@@ -15,10 +15,10 @@ import { rulesOf, type RoomVersionRules } from '#protocol/room-versions/rules.ts
 import { signEvent } from '#protocol/signing/event-signatures.ts'
 import * as v from 'valibot'
 
-import { strippedForeign } from '../../durable-objects/room/stripped-state.ts'
 import { userExists } from '../accounts/users.ts'
 import type { Env } from '../env.ts'
 import { keyRing } from '../federation-client/key-ring.ts'
+import { checkToldState } from '../federation-client/room-state-told.ts'
 import { verifyPdus } from '../federation-client/verify-pdus.ts'
 import { inviteVerdict } from '../memberships.ts'
 import { operation } from '../operation.ts'
@@ -84,9 +84,11 @@ async function takeInvite(env: Env, invite: Invite): Promise<JsonObject> {
   if (!(await userExists(env, target))) return refuse('not_found', 'There is no such user on this server')
   const verdict = await inviteVerdict(env, pdu.sender, target)
   if (verdict === 'block') return refuse('invite_blocked')
+  const told = await checkToldState(env, { roomId, rules }, state)
+  if (told.fault !== undefined) return refuse('invalid_param', `invite_room_state: ${told.fault}`)
   const signed = signEvent(rules, pdu.json, serverName, key, crypto)
   // Ignored: the other server hears nothing of it, and neither does the user.
-  return verdict === 'ignore' ? signed : note(env, rules, pdu, signed, state)
+  return verdict === 'ignore' ? signed : note(env, rules, pdu, signed, told.stripped)
 }
 
 function faultless(pdu: Pdu, origin: ServerName, serverName: ServerName) {
@@ -104,7 +106,7 @@ async function note(
   rules: RoomVersionRules,
   pdu: Pdu,
   signed: JsonObject,
-  state: JsonValue,
+  stripped: readonly JsonObject[],
 ): Promise<JsonObject> {
   const change = {
     roomId: pdu.room_id,
@@ -112,7 +114,7 @@ async function note(
     event_id: pdu.event_id,
     json: signed,
     membership: 'invite' as const,
-    stripped: strippedForeign(state),
+    stripped,
   }
   unwrap(await roomOf(env, pdu.room_id).noteOutside({ ...change, origin: serverNameOf(pdu.sender) }))
   return signed

@@ -16,7 +16,7 @@ export const sendKnock = operation(
   'PUT /_matrix/federation/v1/send_knock/:roomId/:eventId',
   { id: 'sendKnock', auth: 'server', body: jsonObject },
   async ({ env, path, body, requester: { origin } }) => {
-    const { stripped } = await accept(env, { origin, ...path, membership: 'knock', body })
-    return { knock_room_state: stripped }
+    const { told } = await accept(env, { origin, ...path, membership: 'knock', body })
+    return { knock_room_state: told }
   },
 )

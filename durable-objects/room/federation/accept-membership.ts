@@ -15,7 +15,7 @@ import type { JsonObject } from '#protocol/json/json.ts'
 
 import type { Room } from '../room.ts'
 import type { GroupId } from '../stored-event.ts'
-import { strippedStateAt } from '../stripped-state.ts'
+import { toldStateAt } from '../stripped-state.ts'
 import { noteRelayed } from './news-for-servers.ts'
 import { receivePdu } from './receive-pdu.ts'
 import { isServerAllowedIn } from './server-access.ts'
@@ -33,7 +33,7 @@ export type AcceptedMembership = Outcome<{
   /** The state before the event. */
   readonly stateBefore: GroupId
   /** Of knocks: what the knocker may see. */
-  readonly stripped: JsonObject[]
+  readonly told: JsonObject[]
 }>
 
 /** Lets the membership in. `stored` is called in the turn that stored it. */
@@ -58,7 +58,7 @@ export function acceptMembership(
     }
     const event = reader.eventById(pdu.event_id)
     if (event?.stateBefore === undefined) return fail('event_not_allowed')
-    return { ok: true, event: pdu.json, stateBefore: event.stateBefore, stripped: strippedStateAt(room, event) }
+    return { ok: true, event: pdu.json, stateBefore: event.stateBefore, told: toldStateAt(room, event) }
   })
 }
 

@@ -12,6 +12,7 @@ import { createEventIdOf } from '#protocol/identifiers/room-id.ts'
 import type { ServerName } from '#protocol/identifiers/server-name.ts'
 import { serverNameOf, type UserId } from '#protocol/identifiers/user-id.ts'
 
+import { withPolicySignatures } from './ask-policy-server.ts'
 import { afterEvent, groupOf } from './explicit-state.ts'
 import { FederationRequests } from './federation-requests.ts'
 import type { Env } from '../../../worker/env.ts'
@@ -47,7 +48,7 @@ export async function fetchMissing(room: Room, deps: FetchDeps): Promise<boolean
     receiveStaged(room, deps)
     const next = stagedEvents(room).find(({ pdu }) => !failed.has(pdu.event_id))
     if (!next || budget.left <= 0) return stagedEvents(room).length === 0
-    const helped = await goFor({ room, requests, budget, stored: deps.stored }, next)
+    const helped = await goFor({ room, env: deps.env, requests, budget, stored: deps.stored }, next)
     if (!helped) {
       failed.add(next.pdu.event_id)
       noteTry(room, next.pdu.event_id)
@@ -74,6 +75,7 @@ export function receiveStaged(room: Room, deps: Pick<FetchDeps, 'stored'>): void
 
 interface Errand {
   readonly room: Room
+  readonly env: Env
   readonly requests: FederationRequests
   readonly budget: { left: number; rounds: number }
   readonly stored: FetchDeps['stored']
@@ -104,7 +106,7 @@ async function askOne(errand: Errand, { pdu }: Staged, server: ServerName): Prom
 }
 
 /** Asks for the events between what we have and this one. True when some came that we had not. */
-async function fillGap({ room, requests, budget }: Errand, pdu: Pdu, server: ServerName): Promise<boolean> {
+async function fillGap({ room, env, requests, budget }: Errand, pdu: Pdu, server: ServerName): Promise<boolean> {
   const { reader } = room
   const ends = reader.events(reader.header().extremities)
   budget.left--
@@ -116,7 +118,8 @@ async function fillGap({ room, requests, budget }: Errand, pdu: Pdu, server: Ser
     min_depth: Math.max(0, Math.min(...ends.map(({ depth }) => depth)) - 1),
   })
   const wanted = new Set<EventId>(pdu.prev_events)
-  const news = (events ?? []).filter(
+  const endorsed = await withPolicySignatures(room, env, events ?? [])
+  const news = endorsed.filter(
     ({ event_id }) => reader.eventById(event_id)?.stateBefore === undefined && !isStaged(room, event_id),
   )
   // Only what leads back from this event: a server that sends other things does not get us to store them.

@@ -5,7 +5,7 @@
  * it came here (worker/federation-client/verify-pdus.ts). Each event ends rejected, soft-failed or accepted, or waits for
  * what it builds on. Nothing is asked of the network: one call is one synchronous step of a turn.
  *
- *      prev_events known ──► state before ──► 4 auth events ──► 5 state before ──► 6 current state ──► accepted
+ *      prev_events known ──► state before ──► 4 auth events ──► 5 state before ──► 6, 7 the present ──► accepted
  *             │                                    │ rejected          │ rejected          │ soft-failed
  *             └──► waiting (fetch-missing.ts goes for them)
  */
@@ -19,6 +19,7 @@ import type { UserId } from '#protocol/identifiers/user-id.ts'
 
 import { append, stateAfterAll } from '../append.ts'
 import { placeUnjudged } from './outside.ts'
+import { policyFault } from '../policy.ts'
 import { currentStateLookup, type Room, stateLookup } from '../room.ts'
 import { type GroupId, outcomes, type StoredEvent } from '../stored-event.ts'
 
@@ -57,7 +58,9 @@ export function receivePdu(room: Room, pdu: Pdu, stateBefore?: GroupId, source: 
   if (rejection !== undefined) return store(room, pdu, before, source, 'rejected', rejection)
   // 6. "Passes authorization rules based on the current state of the room, otherwise it is soft failed."
   // What lies in the past was sent before the current state was.
-  const softFailure = source === 'history' ? undefined : stateFault(room, pdu, currentStateLookup(room))
+  // 7. "Is validated by the Policy Server, if the room is using a Policy Server, otherwise it is soft failed."
+  const softFailure =
+    source === 'history' ? undefined : (stateFault(room, pdu, currentStateLookup(room)) ?? policyFault(room, pdu))
   return store(room, pdu, before, source, softFailure === undefined ? 'accepted' : 'softFailed', softFailure)
 }
 

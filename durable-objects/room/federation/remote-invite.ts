@@ -15,8 +15,10 @@ import type { Env } from '../../../worker/env.ts'
 import { signedFetch } from '../../../worker/federation-client/signed-fetch.ts'
 import type { ServerIdentity } from '../../../worker/server-identity.ts'
 import { composeEvent, type Draft } from '../author-event.ts'
+import { lackedPolicy } from '../policy.ts'
 import type { Room } from '../room.ts'
-import { strippedStateForInvite } from '../stripped-state.ts'
+import { toldStateForInvite } from '../stripped-state.ts'
+import { askPolicyServer } from './ask-policy-server.ts'
 import { FederationRequests } from './federation-requests.ts'
 import { remoteFailure } from './handshake.ts'
 import { receivePdu } from './receive-pdu.ts'
@@ -37,14 +39,17 @@ export async function inviteRemote(
   const { env, identity } = deps
   const composed = composeEvent(room, identity, draft)
   if (!composed.ok) return composed
-  const { pdu } = composed
+  const policy = lackedPolicy(room, composed.pdu)
+  const endorsed = policy ? await askPolicyServer(room, env, composed.pdu, policy) : composed
+  if (!endorsed.ok) return endorsed
+  const { pdu } = endorsed
   const { roomId, rules } = room.reader.header()
   const place = `${encodeURIComponent(roomId)}/${encodeURIComponent(pdu.event_id)}`
   const answer = await signedFetch(env, {
     destination: serverNameOf(target),
     method: 'PUT',
     path: `/_matrix/federation/v2/invite/${place}`,
-    body: { room_version: rules.version, event: pdu.json, invite_room_state: strippedStateForInvite(room, pdu.sender) },
+    body: { room_version: rules.version, event: pdu.json, invite_room_state: toldStateForInvite(room, pdu.sender) },
     timeoutMs: 30_000,
   })
   if (!answer.ok) return remoteFailure(answer)

@@ -12,10 +12,11 @@ import type { ServerName } from '#protocol/identifiers/server-name.ts'
 import { serverNameOf } from '#protocol/identifiers/user-id.ts'
 import { isObject, own, type JsonObject } from '#protocol/json/json.ts'
 
+import { checkToldState } from '../../../worker/federation-client/room-state-told.ts'
 import { signedFetch } from '../../../worker/federation-client/signed-fetch.ts'
 import { contentOf, type MembershipRequest } from '../membership.ts'
-import { strippedForeign } from '../stripped-state.ts'
 import type { Room } from '../room.ts'
+import { withPolicySignatures } from './ask-policy-server.ts'
 import { FederationRequests } from './federation-requests.ts'
 import { type Handshake, prepareMembership, remoteFailure } from './handshake.ts'
 import { inviterOf, noteOutsideMembership } from './outside.ts'
@@ -113,8 +114,9 @@ export async function joinByTheirWord(
     const requests = new FederationRequests(deps.env, room.reader.header())
     const [verified] = await requests.verified([isObject(event) ? event : prepared.pdu.json])
     if (verified?.event_id !== prepared.pdu.event_id) return fail('bad_gateway', `${server} did not sign the join`)
+    const [endorsed = verified] = await withPolicySignatures(room, deps.env, [verified])
     return room.transactor.turn((): Sent => {
-      const received = receivePdu(room, verified)
+      const received = receivePdu(room, endorsed)
       if (received.kind === 'waiting')
         return fail('bad_gateway', 'The join builds on what this server does not have yet')
       if (received.kind === 'stored') {
@@ -155,11 +157,9 @@ async function knockOver(room: Room, deps: JoinDeps, handshake: Handshake): Prom
     json: pdu.json,
     membership: 'knock',
   } as const
-  const noted = noteOutsideMembership(
-    room,
-    { ...change, stripped: strippedForeign(own(answer.json, 'knock_room_state')) },
-    deps.stored,
-  )
+  // "Entries which are improperly signed or formatted SHOULD be removed."
+  const { stripped } = await checkToldState(deps.env, { ...handshake, rules }, own(answer.json, 'knock_room_state'))
+  const noted = noteOutsideMembership(room, { ...change, stripped }, deps.stored)
   return noted.ok ? { ok: true, event_id: pdu.event_id } : noted
 }
 
