@@ -7,6 +7,9 @@ import { type CurrentEntry, parseMembership } from './reader.ts'
 import type { Room } from './room.ts'
 import type { GroupId, Nid, StoredEvent } from './stored-event.ts'
 
+/** Events that are read at once. */
+const slice = 500
+
 /** Moves the current state from one group to another. Returns the local users whose membership changed. */
 export function changeCurrentState(
   room: Room,
@@ -16,9 +19,15 @@ export function changeCurrentState(
 ): UserId[] {
   if (to === undefined || from === to) return []
   const changedMembers: UserId[] = []
-  for (const [type, stateKey, nid] of changes(room, from, to, event)) {
-    const user = setPlace(room, type, stateKey, nid)
-    if (user !== undefined) changedMembers.push(user)
+  const all = changes(room, from, to, event)
+  for (let at = 0; at < all.length; at += slice) {
+    const some = all.slice(at, at + slice)
+    // After a join everything changes: events are read together, then each is in memory.
+    if (some.length > 1) room.reader.events(some.flatMap(([, , nid]) => nid ?? []))
+    for (const [type, stateKey, nid] of some) {
+      const user = setPlace(room, type, stateKey, nid)
+      if (user !== undefined) changedMembers.push(user)
+    }
   }
   return changedMembers
 }

@@ -11,6 +11,7 @@ import { readServerKeys, type ServerKey } from '#protocol/signing/server-keys.ts
 import { and, desc, eq, inArray, isNotNull } from 'drizzle-orm'
 import { drizzle } from 'drizzle-orm/d1'
 
+import { limiter } from '../../durable-objects/shared/limit.ts'
 import { remoteServerKeys } from '../accounts/schema.ts'
 import { expiredKeys } from '../accounts/signing-keys.ts'
 import type { Env } from '../env.ts'
@@ -53,11 +54,12 @@ export function keyRing(env: Env): KeyRing {
       const lacking = [...wanted].filter(
         ([server, wish]) => server !== serverName && !isServed(found.get(server) ?? [], wish),
       )
-      for (let at = 0; at < lacking.length; at += atOnce) {
-        const batch = lacking.slice(at, at + atOnce).map(([server]) => server)
-        const answers = await Promise.all(batch.map((server) => ask(env, server, found.get(server) ?? [])))
-        batch.forEach((server, index) => found.set(server, answers[index] ?? []))
-      }
+      // A dead server keeps one place busy and not all of them.
+      const limited = limiter(atOnce)
+      const asking = lacking.map(([server]) =>
+        limited(async () => found.set(server, await ask(env, server, found.get(server) ?? []))),
+      )
+      await Promise.all(asking)
       return found
     },
   }

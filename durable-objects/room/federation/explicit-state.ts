@@ -10,12 +10,16 @@ import { type GroupId, type Nid, outcomes, type StoredEvent } from '../stored-ev
  * event or not here.
  */
 export function groupOf(room: Room, eventIds: readonly EventId[]): GroupId {
-  const { reader, groups } = room
   const state = new Map<StateMapKey, Nid>()
   for (const id of eventIds) {
-    const event = reader.eventById(id)
+    const event = room.reader.eventById(id)
     if (event && isState(event)) state.set(stateMapKey(event.type, event.state_key), event.nid)
   }
+  return groupOfPlaces(room, state)
+}
+
+/** The group that holds this and nothing else. */
+export function groupOfPlaces({ reader, groups }: Room, state: ReadonlyMap<StateMapKey, Nid>): GroupId {
   const parent = reader.header().currentGroup ?? groups.empty()
   const changes = new Map<StateMapKey, Nid>()
   const before = groups.readAll(parent)

@@ -75,8 +75,10 @@ export function missingPrevEvents({ reader }: Room, pdu: Pdu): EventId[] {
  */
 export function receiveOutlier(room: Room, pdu: Pdu): boolean {
   const { reader, transactor } = room
-  const wasUnjudged = placeUnjudged(room, pdu)
-  const stored = reader.nidOf(pdu.event_id)
+  // Most are new, and there are very many.
+  const isNew = reader.nidOf(pdu.event_id) === undefined
+  const wasUnjudged = !isNew && placeUnjudged(room, pdu)
+  const stored = isNew ? undefined : reader.nidOf(pdu.event_id)
   if (stored !== undefined && !wasUnjudged) return true
   if (pdu.auth_events.some((id) => reader.nidOf(id) === undefined)) return false
   const fault = authFault(room, pdu)

@@ -9,6 +9,7 @@ import { fail, type Failure, type Outcome } from '#protocol/errors.ts'
 import { parsePdu } from '#protocol/events/event-format.ts'
 import { roomVersionOf } from '#protocol/events/fields.ts'
 import type { Pdu } from '#protocol/events/pdu.ts'
+import { stateMapKey } from '#protocol/events/state-map.ts'
 import type { EventId } from '#protocol/identifiers/event-id.ts'
 import type { RoomId } from '#protocol/identifiers/room-id.ts'
 import type { ServerName } from '#protocol/identifiers/server-name.ts'
@@ -24,11 +25,11 @@ import type { ServerIdentity } from '../../../worker/server-identity.ts'
 import { changeCurrentState } from '../current-state.ts'
 import type { Room } from '../room.ts'
 import { sameJson } from '../same-json.ts'
-import { groupOf } from './explicit-state.ts'
+import { groupOfPlaces } from './explicit-state.ts'
 import { FederationRequests } from './federation-requests.ts'
 import { prepareMembership, remoteFailure } from './handshake.ts'
 import { readJoinAnswer } from './join-answer.ts'
-import { JoinSpool } from './join-spool.ts'
+import { JoinSpool, type StatePlace } from './join-spool.ts'
 import { receiveOutlier, receivePdu } from './receive-pdu.ts'
 
 export interface RemoteJoin {
@@ -54,7 +55,7 @@ export interface JoinDeps {
 /** Servers tried for one join. */
 const maxServers = 6
 /** Events judged in one turn. */
-const slice = 500
+const slice = 1_000
 
 export async function joinRemote(
   room: Room,
@@ -129,7 +130,7 @@ async function enter(
       await new Promise((resolve) => setTimeout(resolve, 0))
     }
     const join = ourJoin(deps.identity, rules, pdu, answer.event)
-    return comeToLife(room, deps, join, spool.stateIds())
+    return comeToLife(room, deps, join, spool.state())
   } finally {
     if (reader.isKnown()) spool.end()
   }
@@ -154,17 +155,18 @@ function comeToLife(
   room: Room,
   deps: JoinDeps,
   join: Pdu,
-  stateIds: readonly EventId[],
+  state: readonly StatePlace[],
 ): Outcome<{ event_id: EventId }> {
   const { reader, transactor } = room
   return transactor.turn((): Outcome<{ event_id: EventId }> => {
-    const creates = stateIds.map((id) => reader.eventById(id)).filter((event) => event?.type === 'm.room.create')
-    const [create] = creates
+    const creates = state.filter(({ type }) => type === 'm.room.create')
+    const create = creates[0] && reader.eventOf(creates[0].nid)
     // Before version 12 a room's first server can make a second one; which of them is the room is not ours to guess.
     if (!create || creates.length > 1 || (roomVersionOf(create.pdu) ?? '1') !== reader.rules.version) {
       return fail('bad_gateway', 'The state of the room has not one create event of its version')
     }
-    const group = groupOf(room, stateIds)
+    const places = state.map(({ type, stateKey, nid }) => [stateMapKey(type, stateKey), nid] as const)
+    const group = groupOfPlaces(room, new Map(places))
     const changed = changeCurrentState(room, reader.header().currentGroup, group, create)
     transactor.setHeader({ extremities: [], currentGroup: group })
     const received = receivePdu(room, join, group)
