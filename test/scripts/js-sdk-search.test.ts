@@ -78,9 +78,10 @@ test('an event that is sent later, put off and then sent', async () => {
     EventType.RoomMessage,
     content,
   )
-  expect((await alice._unstable_getDelayedEvents()).delayed_events).toMatchObject([{ delay_id: delayId, content }])
+  expect((await alice._unstable_getDelayedEvents()).scheduled).toMatchObject([{ delay_id: delayId, content }])
   await alice._unstable_restartScheduledDelayedEvent(delayId)
   await alice._unstable_sendScheduledDelayedEvent(delayId)
+  expect((await alice._unstable_getDelayedEvent(delayId)).finalised?.event_id).toMatch(/^\$/)
   const { chunk } = await alice.createMessagesRequest(roomId, null, 1, Direction.Backward)
   expect(chunk[0]?.content['body']).toBe('later')
 })

@@ -15,7 +15,7 @@ import { type Call, operation } from '../operation.ts'
 import { refuse, unwrap } from '../refusal.ts'
 import { roomOf } from '../rooms.ts'
 import { userSyncOf } from '../sync/user-sync.ts'
-import { jsonObject } from './parameters.ts'
+import { jsonObject, oneOf } from './parameters.ts'
 
 const base = '/_matrix/client/unstable/org.matrix.msc4140'
 const roomsAtOnce = 10
@@ -40,10 +40,11 @@ export const getDelayedEvents = operation(
     const wanted = new Set(query.getAll('delay_id'))
     const { waiting, finalised } = await eventsOf(env, userId)
     const isWanted = (delayId: string) => wanted.size === 0 || wanted.has(delayId)
-    return {
-      delayed_events: waiting.filter(({ delay_id }) => isWanted(delay_id)),
-      finalised_events: finalised.filter(({ delayed_event }) => isWanted(delayed_event.delay_id)),
-    }
+    const status = oneOf(query, 'status', ['scheduled', 'finalised'])
+    const scheduled = status === 'finalised' ? [] : waiting.filter(({ delay_id }) => isWanted(delay_id))
+    const ended = status === 'scheduled' ? [] : finalised.filter((each) => isWanted(each.delayed_event.delay_id))
+    // By the names of the proposal's several states: clients of each are in use.
+    return { delayed_events: scheduled, scheduled, finalised_events: ended, finalised: ended }
   },
 )
 
@@ -63,10 +64,12 @@ export const getDelayedEvent = operation(
   async ({ env, settings, requester: { userId: user }, path: { delayId } }) => {
     limitUser('delayed', user, settings)
     const { waiting, finalised } = await roomOf(env, roomIn(delayId)).delayedEvents({ user })
-    const found =
-      waiting.find(({ delay_id }) => delay_id === delayId) ??
-      finalised.find(({ delayed_event }) => delayed_event.delay_id === delayId)
-    return found ?? refuse('not_found', 'You have no such delayed event')
+    const scheduled = waiting.find(({ delay_id }) => delay_id === delayId)
+    if (scheduled) return scheduled
+    const ended = finalised.find(({ delayed_event }) => delayed_event.delay_id === delayId)
+    if (!ended) return refuse('not_found', 'You have no such delayed event')
+    const { delayed_event, ...end } = ended
+    return { ...delayed_event, finalised: end }
   },
 )
 

@@ -38,6 +38,9 @@ export interface DelayedEvent {
   readonly state_key?: string
   readonly delay: number
   readonly running_since: number
+  /** The same two by their newest names. */
+  readonly delay_ms: number
+  readonly delayed_since_ts: number
   readonly content: JsonObject
 }
 
@@ -207,6 +210,8 @@ function shown(roomId: RoomId, row: Row): DelayedEvent {
     ...(row.state_key === null ? {} : { state_key: row.state_key }),
     delay: row.delay,
     running_since: row.send_at - row.delay,
+    delay_ms: row.delay,
+    delayed_since_ts: row.send_at - row.delay,
     content: JSON.parse(row.content),
   }
 }

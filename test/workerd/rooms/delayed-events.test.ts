@@ -64,6 +64,8 @@ describe('a delayed event', () => {
         type: 'org.example.x',
         delay: 60_000,
         running_since: expect.any(Number),
+        delay_ms: 60_000,
+        delayed_since_ts: expect.any(Number),
         content: { n: 1 },
       },
     ])
@@ -98,7 +100,9 @@ describe('a delayed event', () => {
     expect((await anonymous.post(`${base}/delayed_events/${never}`, { action: 'cancel' })).status).toBe(200)
     await later(100_000)
     expect(await has('never')).toBe(false)
-    expect((await ok(bob.get(`${base}/delayed_events/${never}`)))['outcome']).toBe('cancel')
+    expect((await ok(bob.get(`${base}/delayed_events/${never}`)))['finalised']).toMatchObject({ outcome: 'cancel' })
+    expect((await ok(bob.get(`${base}/delayed_events?status=scheduled`)))['finalised']).toEqual([])
+    expect((await bob.get(`${base}/delayed_events?status=x`)).status).toBe(400)
     expect((await ok(bob.get<Listed>(`${base}/delayed_events/finalised`))).finalised_events.length).toBeGreaterThan(2)
   })
 
