@@ -10,6 +10,7 @@ import { initialSync } from './bench/scenarios/initial-sync.ts'
 import { micro } from './bench/scenarios/micro.ts'
 import { searching } from './bench/scenarios/searching.ts'
 import { sending } from './bench/scenarios/sending.ts'
+import { slidingSync } from './bench/scenarios/sliding-sync.ts'
 import { stateResolution } from './bench/scenarios/state-resolution.ts'
 import { type Bench, sizes, withBench } from './bench/setting.ts'
 import { tableOf } from './bench/table.ts'
@@ -19,6 +20,7 @@ const scenarios: Readonly<Record<string, (bench: Bench) => AsyncGenerator<Row>>>
   send: sending,
   delivery,
   sync: initialSync,
+  sliding: slidingSync,
   search: searching,
   micro,
   state: stateResolution,

@@ -232,4 +232,13 @@ export const migrations: readonly string[] = [
   -- One row while the account has ended and something is left to do (departure.ts).
   CREATE TABLE departure(id INTEGER PRIMARY KEY CHECK (id = 1), erase INTEGER NOT NULL, attempts INTEGER NOT NULL);
   `,
+  `
+  -- Rooms to ask how they stand; among them those that told of nothing but their position yet.
+  INSERT INTO room_facts(room_id, pos, bump, bumped_at, state, state_at, stale)
+    SELECT room_id, 0, 0, 0, 0, membership_at, 1 FROM rooms
+    WHERE membership = 'join' AND room_id NOT IN (SELECT room_id FROM room_facts);
+  UPDATE room_facts SET stale = 0 WHERE stale = 1
+    AND room_id NOT IN (SELECT room_id FROM rooms WHERE membership = 'join');
+  CREATE INDEX stale_rooms ON room_facts(bump) WHERE stale = 1;
+  `,
 ]

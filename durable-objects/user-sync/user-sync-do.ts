@@ -108,7 +108,8 @@ import { commitSliding, noteChange, type SlidingAnswer } from './sliding/commit-
 import { connect, newsFor } from './sliding/connect.ts'
 import { dropConnections, GivenMemory } from './sliding/connections.ts'
 import type { SlidingState } from './sliding/read-sliding.ts'
-import { countStaleRooms, refreshRooms } from './sliding/refresh.ts'
+import { refreshRooms } from './sliding/refresh.ts'
+import { staleRooms } from './sliding/room-facts.ts'
 import { RoomIndex } from './sliding/room-index.ts'
 import { hasSlidingNews, idleOf, type SlidingRead } from './sliding/sliding-read.ts'
 import { Turns } from './sliding/turns.ts'
@@ -213,15 +214,15 @@ export class UserSyncDO extends DurableObject<Env> {
 
   /** Rooms that told no more while the user was away are asked: before the answer if they are few, else behind it. */
   async #refresh(): Promise<void> {
-    const stale = countStaleRooms(this.#sliding)
-    if (stale === 0) return
-    this.#refreshing ??= refreshRooms(this.#sliding, {
+    const stale = staleRooms(this.#sql)
+    if (stale.length === 0) return
+    this.#refreshing ??= refreshRooms(this.#sliding, stale, {
       ask: (roomId) => remote(this.env.ROOM, roomId).newsFor({ user: this.#userId() }),
       noted: () => this.#wake(),
     }).finally(() => {
       this.#refreshing = undefined
     })
-    if (stale <= fewRooms) await this.#refreshing
+    if (stale.length <= fewRooms) await this.#refreshing
     else this.ctx.waitUntil(this.#refreshing)
   }
 
@@ -234,8 +235,8 @@ export class UserSyncDO extends DurableObject<Env> {
   /** Notes what an answer of sliding sync gave. Null where its connection moved on; else the client's next `pos`. */
   async commitSliding(answer: SlidingAnswer): Promise<string | null> {
     beginDay(this.#sql, this.#stream, Date.now())
-    const pos = commitSliding(this.#sliding, answer)
-    this.#wake()
+    const { pos, isNews } = commitSliding(this.#sliding, answer)
+    if (isNews) this.#wake()
     return pos ?? null
   }
 

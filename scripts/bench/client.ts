@@ -40,6 +40,11 @@ function clientOf(base: string, { json }: Answer): Client {
   }
 }
 
+/** A request of a client to a path that is not below `/_matrix/client/v3`. */
+export function wholePath(base: string, client: Client, method: string, path: string, body?: object): Promise<Answer> {
+  return send(base, method, path, client.accessToken, body)
+}
+
 /** A request to a server that is no homeserver. */
 export function plain(
   base: string,

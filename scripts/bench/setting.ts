@@ -18,6 +18,8 @@ export interface Sizes {
   readonly deliveries: number
   readonly rooms: number
   readonly syncs: number
+  /** Rooms of the accounts whose first screens are timed. */
+  readonly accounts: readonly number[]
   readonly batches: number
   /** Messages that are searched. */
   readonly searched: number
@@ -40,6 +42,7 @@ export const sizes = {
     deliveries: 20,
     rooms: 20,
     syncs: 5,
+    accounts: [40],
     batches: 20,
     searched: 1000,
     conflict: 1000,
@@ -55,6 +58,7 @@ export const sizes = {
     deliveries: 200,
     rooms: 200,
     syncs: 20,
+    accounts: [200, 4000],
     batches: 200,
     searched: 100_000,
     conflict: 10_000,

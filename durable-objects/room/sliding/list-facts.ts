@@ -40,23 +40,22 @@ export function listFacts(room: Room, user: UserId, now: number): ListFacts | un
   const { currentGroup } = reader.header()
   const state = currentGroup ?? 0
   const outside = reader.outsideMembership(user)
+  if (!outside && reader.membership(user) === 'join') {
+    // Most who are told are joined: their member events need not be looked at.
+    const { bump, about } = sharedFacts(room, now)
+    return { bump: bump || joinedAt(room, user, now), state, about }
+  }
   const member = outside ? reader.eventOf(outside.eventNid) : reader.current('m.room.member', user)
   if (!member) return undefined
   const own = { bump: Math.min(member.origin_server_ts, now), state, by: member.sender }
-  switch (outside?.membership ?? reader.membership(user)) {
-    case 'join': {
-      const { bump, about } = sharedFacts(room, now)
-      return { bump: bump || own.bump, state, about }
-    }
-    case 'invite':
-    case 'knock':
-      return {
-        ...own,
-        about: aboutStripped(outside ? strippedStateFromOutside(room, outside) : strippedStateAt(room, member)),
-      }
-    default:
-      return own
-  }
+  const membership = outside?.membership ?? reader.membership(user)
+  if (membership !== 'invite' && membership !== 'knock') return own
+  const stripped = outside ? strippedStateFromOutside(room, outside) : strippedStateAt(room, member)
+  return { ...own, about: aboutStripped(stripped) }
+}
+
+function joinedAt({ reader }: Room, user: UserId, now: number): number {
+  return Math.min(reader.current('m.room.member', user)?.origin_server_ts ?? 0, now)
 }
 
 function sharedFacts(room: Room, now: number): SharedFacts {

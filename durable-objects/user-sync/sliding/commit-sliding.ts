@@ -35,15 +35,19 @@ export interface SlidingAnswer {
   readonly isShown: boolean
 }
 
-/** The client's next `pos`; undefined where the connection moved on meanwhile, or ended. */
-export function commitSliding(state: SlidingState, answer: SlidingAnswer): string | undefined {
+/** `pos`: the client's next one; undefined where the connection moved on meanwhile, or ended. `isNews`: others have to hear. */
+export function commitSliding(
+  state: SlidingState,
+  answer: SlidingAnswer,
+): { readonly pos: string | undefined; readonly isNews: boolean } {
   const { sql, stream, index } = state
-  if (state.turns.isOver(answer.connection, answer.turn)) return undefined
+  if (state.turns.isOver(answer.connection, answer.turn)) return { pos: undefined, isNews: false }
+  let isNews = false
   const given = new Map<RoomId, Given>(answer.others)
   for (const slice of answer.slices) {
     const { roomId, change } = slice
     const before = roomKnown(sql, roomId)
-    if (change) noteChange(state, change, false)
+    if (change && noteChange(state, change, false)) isNews = true
     const known = roomKnown(sql, roomId)
     if (!before || !known) continue
     given.set(roomId, {
@@ -55,9 +59,9 @@ export function commitSliding(state: SlidingState, answer: SlidingAnswer): strin
   }
   const { connection, after } = answer
   const number = noteAnswer(sql, { ...answer, given })
-  if (number === undefined) return undefined
+  if (number === undefined) return { pos: undefined, isNews }
   state.given.noted(connection, after, { number, given })
-  return formatPos({ connection, answer: number }, stream.epoch)
+  return { pos: formatPos({ connection, answer: number }, stream.epoch), isNews }
 }
 
 interface Known {
@@ -84,7 +88,7 @@ function versionOf(
 /** Notes what a room told. False where it is nothing new. `isStale`: it will not tell the next change. */
 export function noteChange({ sql, stream, index }: SlidingState, change: RoomChange, isStale: boolean): boolean {
   const isNews = applyRoomChange(sql, stream, change)
-  if (change.facts) noteFacts(sql, stream, { ...change, facts: change.facts }, isStale)
+  if (change.facts) noteFacts(sql, stream, { ...change, facts: change.facts }, isStale && change.membership === 'join')
   index.changed(change.roomId)
   return isNews
 }

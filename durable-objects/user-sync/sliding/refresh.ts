@@ -10,6 +10,7 @@ import type { RoomChange } from '../marks.ts'
 import { noteChange } from './commit-sliding.ts'
 import { forgetIdle } from './connections.ts'
 import type { SlidingState } from './read-sliding.ts'
+import { noLongerStale } from './room-facts.ts'
 
 /** Rooms asked at once. */
 const atOnce = 20
@@ -21,28 +22,33 @@ export interface StaleRooms {
   readonly noted: () => void
 }
 
-export function countStaleRooms({ index }: SlidingState): number {
-  return [...staleRooms(index)].length
-}
-
-/** Asks all of them, newest activity first. A room that cannot be asked stays stale until the next time. */
-export async function refreshRooms(state: SlidingState, { ask, noted }: StaleRooms): Promise<void> {
-  const stale = [...staleRooms(state.index)].sort((a, b) => b.bump - a.bump).map(({ roomId }) => roomId)
-  while (stale.length > 0) {
-    const changes = await Promise.all(stale.splice(0, atOnce).map((roomId) => asked(ask, roomId)))
-    for (const change of changes) if (change) noteChange(state, change, false)
+/** Asks rooms, which are stale, newest activity first. One that cannot be asked stays stale until the next time. */
+export async function refreshRooms(
+  state: SlidingState,
+  rooms: readonly RoomId[],
+  { ask, noted }: StaleRooms,
+): Promise<void> {
+  const waiting = [...rooms]
+  while (waiting.length > 0) {
+    const answers = await Promise.all(waiting.splice(0, atOnce).map((roomId) => asked(ask, roomId)))
+    for (const answer of answers) {
+      if (!answer) continue
+      if (answer.change) noteChange(state, answer.change, false)
+      noLongerStale(state.sql, answer.roomId)
+    }
     forgetIdle(state.sql)
     noted()
   }
 }
 
-async function asked(ask: StaleRooms['ask'], roomId: RoomId): Promise<RoomChange | null> {
-  return ask(roomId).catch((error: unknown) => {
+async function asked(
+  ask: StaleRooms['ask'],
+  roomId: RoomId,
+): Promise<{ readonly roomId: RoomId; readonly change: RoomChange | null } | undefined> {
+  try {
+    return { roomId, change: await ask(roomId) }
+  } catch (error) {
     console.error('a room did not say how it stands', roomId, error)
-    return null
-  })
-}
-
-function* staleRooms(index: SlidingState['index']) {
-  for (const room of index.rooms().values()) if (room.isStale && room.membership === 'join') yield room
+    return undefined
+  }
 }

@@ -57,3 +57,16 @@ export function noteFacts(
     Number(isStale),
   )
 }
+
+/** Rooms that may have moved on without telling, newest activity first. */
+export function staleRooms(sql: Sql): RoomId[] {
+  return sql
+    .exec<{ room_id: RoomId }>('SELECT room_id FROM room_facts WHERE stale = 1 ORDER BY bump DESC')
+    .toArray()
+    .map(({ room_id }) => room_id)
+}
+
+/** A room was asked, and has nothing to tell. */
+export function noLongerStale(sql: Sql, roomId: RoomId): void {
+  sql.exec('UPDATE room_facts SET stale = 0 WHERE room_id = ?', roomId)
+}

@@ -18,7 +18,6 @@ export interface IndexedRoom extends ListedRoom {
   readonly by: string | undefined
   /** Position at which the room's state was last known to change. */
   readonly stateAt: number
-  readonly isStale: boolean
   /** Position of the newest account data of this room; 0 for none. */
   readonly accountAt: number
 }
@@ -33,12 +32,11 @@ type Row = {
   state_at: number | null
   by_user: string | null
   about: string | null
-  stale: number | null
   account_at: number | null
 }
 
 const query = `SELECT rooms.room_id, membership, rooms.pos, typing, bump, coalesce(bumped_at, changed_at) AS bumped_at,
-    coalesce(state_at, membership_at) AS state_at, by_user, about, stale,
+    coalesce(state_at, membership_at) AS state_at, by_user, about,
     (SELECT max(position) FROM account_data WHERE account_data.room_id = rooms.room_id) AS account_at
   FROM rooms LEFT JOIN room_facts ON room_facts.room_id = rooms.room_id`
 
@@ -81,8 +79,6 @@ function indexed(row: Row): IndexedRoom {
     by: row.by_user ?? undefined,
     about: row.about === null ? undefined : JSON.parse(row.about),
     stateAt: row.state_at ?? 0,
-    // A room that told before rooms told such things.
-    isStale: row.stale !== 0,
     accountAt: row.account_at ?? 0,
   }
 }
