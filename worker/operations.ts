@@ -146,7 +146,7 @@ export const operations: readonly Operation[] = [
   dehydratedDevice.getDehydratedDevice,
   dehydratedDevice.deleteDehydratedDevice,
   dehydratedDevice.getDehydratedDeviceEvents,
-  dehydratedDevice.getDehydratedDeviceEventsByGet,
+  dehydratedDevice.getDehydratedDeviceEventsByPost,
   // profile.ts
   profile.getUserProfile,
   profile.getProfileField,

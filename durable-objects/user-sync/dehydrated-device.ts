@@ -7,7 +7,7 @@
 import type { JsonObject } from '#protocol/json/json.ts'
 
 import type { Sql } from '../shared/sql.ts'
-import { type ToDeviceEvent, toDeviceAfter } from './to-device.ts'
+import { perAnswer, type ToDeviceEvent, toDeviceAfter } from './to-device.ts'
 
 export interface DehydratedDevice {
   readonly deviceId: string
@@ -38,11 +38,19 @@ export function forgetDehydratedDevice(sql: Sql, deviceId: string): void {
   sql.exec('DELETE FROM dehydrated_device WHERE device_id = ?', deviceId)
 }
 
+export interface DehydratedEvents {
+  readonly events: ToDeviceEvent[]
+  /** Where the next page begins. */
+  readonly next: number
+  /** There may be a next page. */
+  readonly limited: boolean
+}
+
 /**
- * A page of what waits for the dehydrated device, and where the next begins. Nothing is deleted by being read: the client
- * may fail before it has kept the keys, and deletes the device when it is done.
+ * A page of what waits for the dehydrated device. Nothing is deleted by being read: the client may fail before it has kept
+ * the keys, and deletes the device when it is done.
  */
-export function dehydratedEvents(sql: Sql, deviceId: string, after: number): { events: ToDeviceEvent[]; next: number } {
+export function dehydratedEvents(sql: Sql, deviceId: string, after: number): DehydratedEvents {
   const { events, last } = toDeviceAfter(sql, deviceId, after, after)
-  return { events, next: last ?? after }
+  return { events, next: last ?? after, limited: events.length === perAnswer }
 }

@@ -15,7 +15,8 @@ export interface ToDeviceEvent {
   readonly content: JsonObject
 }
 
-const perAnswer = 100
+/** Messages in one answer at most. */
+export const perAnswer = 100
 
 export function queueToDevice(sql: Sql, stream: Stream, deviceId: string, event: ToDeviceEvent): void {
   sql.exec(

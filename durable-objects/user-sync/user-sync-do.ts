@@ -62,7 +62,13 @@ import {
 } from './departure.ts'
 import { announce, type DeviceChange, hasDeviceChanges, newestUpdate, noteDeviceChange } from './device-changes.ts'
 import { noteDeviceListChange } from './device-lists.ts'
-import { type DehydratedDevice, dehydratedDevice, dehydratedEvents, setDehydratedDevice } from './dehydrated-device.ts'
+import {
+  type DehydratedDevice,
+  type DehydratedEvents,
+  dehydratedDevice,
+  dehydratedEvents,
+  setDehydratedDevice,
+} from './dehydrated-device.ts'
 import { addDevice, endDevice, hasKeys, noteKeys, seeDevice, setLocked } from './devices.ts'
 import { getFilter, storeFilter } from './filters.ts'
 import {
@@ -529,10 +535,7 @@ export class UserSyncDO extends DurableObject<Env> {
   }
 
   /** A page of messages for the dehydrated device; `forbidden` for any other. */
-  async dehydratedEvents(asked: {
-    deviceId: string
-    after: number
-  }): Promise<Outcome<{ events: ToDeviceEvent[]; next: number }>> {
+  async dehydratedEvents(asked: { deviceId: string; after: number }): Promise<Outcome<DehydratedEvents>> {
     if (dehydratedDevice(this.#sql)?.deviceId !== asked.deviceId) {
       return fail('forbidden', 'Only messages for your dehydrated device are given here')
     }

@@ -81,24 +81,29 @@ export const deleteDehydratedDevice = operation(
 
 const asked = v.intersect([jsonObject, v.looseObject({ next_batch: v.nullish(v.string()) })])
 
-/** Messages for the dehydrated device, a page at a time until one is empty. */
+/** Messages for the dehydrated device, a page at a time; `next_batch` where there are more. */
 export const getDehydratedDeviceEvents = operation(
-  `POST ${path}/:deviceId/events`,
-  { id: 'getDehydratedDeviceEvents', auth: 'accessToken', body: asked, bodyOptional: true },
-  ({ env, requester: { userId }, path: { deviceId }, body }) => events(env, userId, deviceId, body.next_batch ?? ''),
+  `GET ${path}/:deviceId/events`,
+  { id: 'getDehydratedDeviceEvents', auth: 'accessToken' },
+  async ({ env, requester: { userId }, path: { deviceId }, query }) => {
+    const page = await events(env, userId, deviceId, query.get('next_batch') ?? '')
+    return page.limited ? { events: page.events, next_batch: page.nextBatch } : { events: page.events }
+  },
 )
 
-/** The same as some clients ask for it. */
-export const getDehydratedDeviceEventsByGet = operation(
-  `GET ${path}/:deviceId/events`,
-  { id: 'getDehydratedDeviceEventsByGet', auth: 'accessToken' },
-  ({ env, requester: { userId }, path: { deviceId }, query }) =>
-    events(env, userId, deviceId, query.get('next_batch') ?? ''),
+/** The same in an earlier draft: `next_batch` is always there, and the client goes on until a page is empty. */
+export const getDehydratedDeviceEventsByPost = operation(
+  `POST ${path}/:deviceId/events`,
+  { id: 'getDehydratedDeviceEventsByPost', auth: 'accessToken', body: asked, bodyOptional: true },
+  async ({ env, requester: { userId }, path: { deviceId }, body }) => {
+    const page = await events(env, userId, deviceId, body.next_batch ?? '')
+    return { events: page.events, next_batch: page.nextBatch }
+  },
 )
 
 async function events(env: Env, userId: UserId, deviceId: string, token: string) {
   if (!/^(?:d(?:0|[1-9][0-9]{0,14}))?$/.test(token)) refuse('invalid_param', 'next_batch is not a token of this server')
   const after = token === '' ? 0 : Number(token.slice(1))
   const page = unwrap(await userSyncOf(env, userId).dehydratedEvents({ deviceId, after }))
-  return { events: page.events, next_batch: `d${page.next}` }
+  return { events: page.events, limited: page.limited, nextBatch: `d${page.next}` }
 }
