@@ -58,10 +58,10 @@ function pour(response: NodeJS.WritableStream, head: string, again: string): { b
   const chunk = Buffer.from(again.repeat(Math.ceil(1_000_000 / again.length)))
   response.on('error', () => undefined)
   const next = () => {
-    while ('writable' in response && response.writable && poured.bytes < 3_000_000_000) {
-      poured.bytes += chunk.length
-      if (!response.write(chunk)) return response.once('drain', next)
-    }
+    if (poured.bytes > 3_000_000_000) return
+    poured.bytes += chunk.length
+    if (response.write(chunk)) setImmediate(next)
+    else response.once('drain', next)
   }
   response.write(head)
   next()
