@@ -11,6 +11,7 @@ import * as v from 'valibot'
 import { mayWhileSuspended } from './accounts/suspension.ts'
 import type { Env } from './env.ts'
 import { requesterOf } from './middleware/access-token.ts'
+import { limitOperation } from './middleware/operation-limits.ts'
 import { originOf } from './middleware/server-signature.ts'
 import { noteAlive } from './federation-client/alive.ts'
 import type { Auth, Call, Operation } from './operation.ts'
@@ -72,6 +73,7 @@ async function callOf(op: Operation, c: HonoContext): Promise<Call<string, Auth,
     return { ...call, path: parsePath(c.req.param()), body: schema && checkBody(schema, content.value), requester }
   }
   const requester = auth === 'none' ? undefined : await requesterOf(c.req.raw, c.env, settings, op.options)
+  limitOperation(op, requester, c.req.raw, settings)
   if (requester?.isSuspended && !mayWhileSuspended(op.method, op.options.id)) refuse('user_suspended')
   const path = parsePath(c.req.param())
   const { bodyOptionalWith: parameter } = op.options

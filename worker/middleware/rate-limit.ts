@@ -17,6 +17,10 @@ interface Policy extends BucketPolicy {
 }
 
 const policies = {
+  /** What every operation draws on: operation-limits.ts. */
+  read: { burst: 2000, every: 10, failsClosed: false },
+  write: { burst: 400, every: 40, failsClosed: false },
+  heavy: { burst: 100, every: 200, failsClosed: false },
   login: { burst: 20, every: 3_000, failsClosed: true },
   register: { burst: 10, every: 10_000, failsClosed: true },
   /** Asking whether a name is free or a registration token valid. */
