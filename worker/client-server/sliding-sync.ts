@@ -27,8 +27,8 @@ export const slidingSync = operation(
     const { env, requester, query, body } = call
     const { userId, deviceId } = requester
     oneOf(query, 'set_presence', ['offline', 'online', 'unavailable'])
-    const deadline = Date.now() + wholeNumber(query, 'timeout', 0, longestWait)
-    const pos = query.get('pos') || undefined
+    const deadline = Date.now() + wholeNumber(query, 'timeout', Math.min(body.timeout ?? 0, longestWait), longestWait)
+    const pos = query.get('pos') || body.pos || undefined
     const request = {
       deviceId,
       connId: body.conn_id ?? '',

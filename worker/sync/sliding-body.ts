@@ -68,6 +68,9 @@ const extensions = v.object({
 
 export const slidingBody = v.object({
   conn_id: nullable(name),
+  /** These two stand in the query or here. */
+  pos: nullable(name),
+  timeout: nullable(index),
   lists: nullable(v.pipe(object, v.record(v.pipe(v.string(), v.maxLength(64)), list), v.maxEntries(mostLists))),
   room_subscriptions: nullable(v.pipe(object, v.record(name, v.object(room)), v.maxEntries(mostSubscriptions))),
   extensions: nullable(extensions),

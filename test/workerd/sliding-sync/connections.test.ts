@@ -78,6 +78,35 @@ describe('a position', () => {
   })
 })
 
+describe('a client that waits', () => {
+  const waitingThrough = async (webSockets: 'hibernate' | 'close') => {
+    const user = await newcomer()
+    const its = await room(user)
+    const client = slider(user, newest(5))
+    await client.next()
+    const waiting = client.next(long)
+    await aMoment()
+    const object = env.USER_SYNC.get(env.USER_SYNC.idFromName(user.userId))
+    await evictDurableObject(object, { webSockets })
+    await say(user, its, 'awake')
+    expect(messages((await waiting).rooms[its])).toEqual(['awake'])
+    expect((await client.next()).rooms).toEqual({})
+  }
+
+  test('lets the object sleep, and is woken all the same', () => waitingThrough('hibernate'))
+  test('goes on waiting when the object lost its sockets', () => waitingThrough('close'))
+})
+
+describe('a position in the body', () => {
+  test('counts as one in the query does', async () => {
+    const user = await newcomer()
+    await room(user)
+    const { pos } = await slide(user, newest(5))
+    expect((await slide(user, { ...newest(5), pos, timeout: 0 })).rooms).toEqual({})
+    expect(await trySlide(user, { ...newest(5), pos: 'none' })).toMatchObject(unknownPos)
+  })
+})
+
 describe('a request that was given up', () => {
   test('does not count when the next one on its connection was answered', async () => {
     const user = await newcomer()
