@@ -14,7 +14,10 @@ export const generateLoginToken = operation(
     fresh: true,
     body: jsonObject,
     bodyOptional: true,
-    aliases: ['/_matrix/client/unstable/org.matrix.msc3882/login/get_token'],
+    aliases: [
+      '/_matrix/client/unstable/org.matrix.msc3882/login/get_token',
+      '/_matrix/client/unstable/org.matrix.msc3882/login/token',
+    ],
   },
   async ({ env, settings, requester: { userId }, body }) => {
     limitUser('loginToken', userId, settings)

@@ -44,7 +44,13 @@ export const reportEvent = operation(
  */
 export const reportRoom = operation(
   'POST /_matrix/client/v3/rooms/:roomId/report',
-  { id: 'reportRoom', auth: 'accessToken', body: withReason, maxBody },
+  {
+    id: 'reportRoom',
+    auth: 'accessToken',
+    body: withReason,
+    maxBody,
+    aliases: ['/_matrix/client/unstable/org.matrix.msc4151/rooms/:roomId/report'],
+  },
   async ({ env, settings, requester: { userId: reporter }, path: { roomId }, body: { reason } }) => {
     limitUser('report', reporter, settings)
     const facts = await roomOf(env, roomId).facts()
@@ -56,7 +62,13 @@ export const reportRoom = operation(
 /** Spec: client-server-api/#post_matrixclientv3usersuseridreport */
 export const reportUser = operation(
   'POST /_matrix/client/v3/users/:userId/report',
-  { id: 'reportUser', auth: 'accessToken', body: withReason, maxBody },
+  {
+    id: 'reportUser',
+    auth: 'accessToken',
+    body: withReason,
+    maxBody,
+    aliases: ['/_matrix/client/unstable/org.matrix.msc4260/users/:userId/report'],
+  },
   async ({ env, settings, requester: { userId: reporter }, path: { userId }, body: { reason } }) => {
     limitUser('report', reporter, settings)
     const isOurs = serverNameOf(userId) === settings.serverName

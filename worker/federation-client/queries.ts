@@ -45,5 +45,6 @@ export async function askProfile(env: Env, userId: UserId, field?: string): Prom
 
 function unknownOr(failure: FederationFailure): undefined {
   if (failure.kind === 'http' && failure.status < 500) return undefined
-  return refuse('bad_gateway', `The other server could not be asked: ${failure.message}`)
+  // For whoever asks it is the same: nobody knows of it now.
+  return refuse('no_server', `The other server could not be asked: ${failure.message}`)
 }

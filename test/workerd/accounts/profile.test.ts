@@ -32,7 +32,7 @@ describe('a profile', () => {
   })
 
   test('of a user whose server is away cannot be had', async () => {
-    expect(await anonymous.get('/profile/@someone:127.0.0.1:1')).toMatchObject({ status: 502 })
+    expect(await anonymous.get('/profile/@someone:127.0.0.1:1')).toMatchObject({ status: 404 })
   })
 
   test('of what is no user is a bad parameter', async () => {

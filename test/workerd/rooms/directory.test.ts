@@ -74,7 +74,7 @@ describe('an alias', () => {
     expect(await alice.put(path(freshAlias()), {})).toMatchObject(refused(400, 'M_MISSING_PARAM'))
     expect(await alice.put(path(freshAlias()), { room_id: 7 })).toMatchObject(refused(400, 'M_BAD_JSON'))
     expect(await anonymous.get(path(freshAlias()))).toMatchObject(refused(404, 'M_NOT_FOUND'))
-    expect(await anonymous.get(path(`#x:${nowhere}`))).toMatchObject(refused(502, 'M_UNKNOWN'))
+    expect(await anonymous.get(path(`#x:${nowhere}`))).toMatchObject(refused(404, 'M_NOT_FOUND'))
     expect(await anonymous.get(path('nothing'))).toMatchObject(refused(400, 'M_INVALID_PARAM'))
   })
 })
