@@ -66,7 +66,7 @@ export function strippedStateFromOutside(
 }
 
 /** What another server sent as stripped state: of each event what such an event may hold. */
-export function strippedForeign(state: JsonValue | undefined): JsonObject[] {
+export function strippedForeign(state: unknown): JsonObject[] {
   return (Array.isArray(state) ? state : [])
     .map((event) => (isObject(event) ? stripForeign(event) : undefined))
     .filter((event) => event !== undefined)

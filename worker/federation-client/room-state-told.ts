@@ -8,7 +8,7 @@
  */
 import type { Pdu } from '#protocol/events/pdu.ts'
 import type { RoomId } from '#protocol/identifiers/room-id.ts'
-import { isObject, type JsonObject, type JsonValue } from '#protocol/json/json.ts'
+import { isObject, type JsonObject } from '#protocol/json/json.ts'
 import type { RoomVersionRules } from '#protocol/room-versions/rules.ts'
 
 import { stripForeign } from '../../durable-objects/room/client-event.ts'
@@ -32,9 +32,9 @@ export interface ToldState {
 export async function checkToldState(
   env: Env,
   { roomId, rules }: { readonly roomId: RoomId; readonly rules: RoomVersionRules },
-  state: JsonValue | undefined,
+  state: unknown,
 ): Promise<ToldState> {
-  const told: readonly JsonValue[] = Array.isArray(state) ? state : []
+  const told: readonly unknown[] = Array.isArray(state) ? state : []
   // "Which servers MAY apply to room versions 1 through 11 and SHOULD apply to all other room versions."
   if (!rules.roomIdIsCreateHash) return { stripped: strippedForeign(told), fault: undefined }
   const events = told.slice(0, maxEvents)

@@ -27,7 +27,7 @@ export type Verified =
       readonly ok: false
       readonly eventId: EventId | undefined
       readonly message: string
-      /** The format is right, but a server's keys could not be had: nothing is known against the event. */
+      /** The format is right, but the keys it is signed with could not be had: nothing is known against the event. */
       readonly unverifiable?: Pdu
     }
 
@@ -62,7 +62,9 @@ export async function verifyPdus(
       (server) => !hasSigned(rules, result.pdu, server, keys.get(server) ?? [], deps),
     )
     if (unsigned !== undefined) {
-      const keyless = (keys.get(unsigned) ?? []).length === 0 && signatureKeyIds(result.pdu.json, unsigned).length > 0
+      const known = new Set((keys.get(unsigned) ?? []).map(({ keyId }) => keyId))
+      const signedWith = signatureKeyIds(result.pdu.json, unsigned)
+      const keyless = signedWith.length > 0 && !signedWith.some((keyId) => known.has(keyId))
       return {
         ok: false,
         eventId: result.pdu.event_id,

@@ -43,16 +43,32 @@ export interface FetchDeps {
 export async function fetchMissing(room: Room, deps: FetchDeps): Promise<boolean> {
   const requests = new FederationRequests(deps.env, room.reader.header())
   const budget = { left: maxRequests, rounds: maxRounds }
-  const failed = new Set<EventId>()
+  const [failed, ends] = [new Set<EventId>(), new Set<string>()]
   for (;;) {
     receiveStaged(room, deps)
-    const next = stagedEvents(room).find(({ pdu }) => !failed.has(pdu.event_id))
-    if (!next || budget.left <= 0) return stagedEvents(room).length === 0
-    const helped = await goFor({ room, env: deps.env, requests, budget, stored: deps.stored }, next)
+    const staged = stagedEvents(room)
+    passOverHeirs(room, staged, failed)
+    const next = staged.find(({ pdu }) => !failed.has(pdu.event_id))
+    if (!next || budget.left <= 0) return staged.length === 0
+    const helped = await goFor({ room, env: deps.env, requests, budget, ends, stored: deps.stored }, next)
     if (!helped) {
       failed.add(next.pdu.event_id)
       noteTry(room, next.pdu.event_id)
     }
+  }
+}
+
+/**
+ * What builds on nothing but events that could not be placed in this run waits for them; only the next run looks for a way
+ * around them.
+ */
+function passOverHeirs(room: Room, staged: readonly Staged[], failed: Set<EventId>): void {
+  if (failed.size === 0) return
+  for (const { pdu, tries } of staged) {
+    const missing = failed.has(pdu.event_id) || tries > 0 ? [] : missingPrevEvents(room, pdu)
+    if (missing.length === 0 || !missing.every((id) => failed.has(id))) continue
+    failed.add(pdu.event_id)
+    noteTry(room, pdu.event_id)
   }
 }
 
@@ -78,6 +94,8 @@ interface Errand {
   readonly env: Env
   readonly requests: FederationRequests
   readonly budget: { left: number; rounds: number }
+  /** Events behind which a server has given all that it has. */
+  readonly ends: Set<string>
   readonly stored: FetchDeps['stored']
 }
 
@@ -101,12 +119,17 @@ async function askOne(errand: Errand, { pdu }: Staged, server: ServerName): Prom
     // What the auth chain did not bring may come with the state.
     if (missingPrevEvents(room, pdu).length === 0) return isComplete
   }
-  if (budget.rounds > 0 && (await fillGap(errand, pdu, server))) return true
+  const isEnd = errand.ends.has(`${server} ${pdu.event_id}`)
+  if (!isEnd && budget.rounds > 0 && (await fillGap(errand, pdu, server))) return true
   return skipHole(errand, pdu, server)
 }
 
 /** Asks for the events between what we have and this one. True when some came that we had not. */
-async function fillGap({ room, env, requests, budget }: Errand, pdu: Pdu, server: ServerName): Promise<boolean> {
+async function fillGap(
+  { room, env, requests, budget, ends: dead }: Errand,
+  pdu: Pdu,
+  server: ServerName,
+): Promise<boolean> {
   const { reader } = room
   const ends = reader.events(reader.header().extremities)
   budget.left--
@@ -122,6 +145,8 @@ async function fillGap({ room, env, requests, budget }: Errand, pdu: Pdu, server
   const news = endorsed.filter(
     ({ event_id }) => reader.eventById(event_id)?.stateBefore === undefined && !isStaged(room, event_id),
   )
+  // Fewer than asked for, and no way back to what is here: asked again, the server would give nothing more.
+  if (endorsed.length < perRequest) for (const { event_id } of endorsed) dead.add(`${server} ${event_id}`)
   // Only what leads back from this event: a server that sends other things does not get us to store them.
   let found = 0
   for (const event of news.sort((a, b) => b.depth - a.depth)) {

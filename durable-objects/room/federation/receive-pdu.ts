@@ -11,6 +11,7 @@
  */
 import { checkAuthEventsOf } from '#protocol/event-auth/auth-events.ts'
 import { checkAuthRules } from '#protocol/event-auth/check-auth-rules.ts'
+import { oversizedField } from '#protocol/events/event-format.ts'
 import type { Pdu, StateLookup } from '#protocol/events/pdu.ts'
 import { stateMapKey } from '#protocol/events/state-map.ts'
 import type { EventId } from '#protocol/identifiers/event-id.ts'
@@ -121,6 +122,8 @@ function rejectUnplaced(message: string): Received {
 /** Check 4: what the event cites, and whether that much allows it. */
 function authFault(room: Room, pdu: Pdu): string | undefined {
   const { reader, crypto } = room
+  const oversized = oversizedField(pdu)
+  if (oversized !== undefined) return `${oversized} has more than 255 bytes`
   const cited = checkAuthEventsOf(reader.rules, pdu, (id) => {
     const event = reader.eventById(id)
     return event && { pdu: event.pdu, rejected: event.outcome === outcomes.rejected }

@@ -15,7 +15,7 @@ import { contentHash } from '#protocol/signing/content-hash.ts'
 import type { Crypto, SigningKey } from '#protocol/signing/crypto.ts'
 import { signEvent } from '#protocol/signing/event-signatures.ts'
 import { referenceHash } from '#protocol/signing/reference-hash.ts'
-import { maxDepth, parsePdu } from './event-format.ts'
+import { maxDepth, oversizedField, parsePdu } from './event-format.ts'
 import type { FormatResult } from './event-format.ts'
 import type { Lookup } from './pdu.ts'
 
@@ -47,7 +47,11 @@ export function buildEvent(input: EventToBuild, serverName: string, key: Signing
   try {
     const json = unsignedEvent(input, crypto)
     const named = rules.eventId === 'in-event' ? { ...json, event_id: newEventId(json, serverName, crypto) } : json
-    return parsePdu(rules, signEvent(rules, named, serverName, key, crypto), crypto)
+    const parsed = parsePdu(rules, signEvent(rules, named, serverName, key, crypto), crypto)
+    const oversized = parsed.ok ? oversizedField(parsed.pdu) : undefined
+    return oversized === undefined
+      ? parsed
+      : { ok: false, reason: 'field_too_long', message: `${oversized} has at most 255 bytes` }
   } catch (error) {
     if (!(error instanceof CanonicalJsonError)) throw error
     return { ok: false, reason: 'not_canonical_json', message: error.message }

@@ -4,7 +4,7 @@
  * Spec: rooms/vN "Event format", client-server-api/#size-limits. Fields that no room version knows are not looked at; they
  * are signed like the others and stay.
  */
-import { fitsIdentifier } from '#protocol/identifiers/characters.ts'
+import { fitsCharacters, fitsIdentifier } from '#protocol/identifiers/characters.ts'
 import { parseEventId, serverNameOfEventId } from '#protocol/identifiers/event-id.ts'
 import type { EventId } from '#protocol/identifiers/event-id.ts'
 import { isHashRoomId, parseRoomId } from '#protocol/identifiers/room-id.ts'
@@ -12,6 +12,7 @@ import { parseUserId } from '#protocol/identifiers/user-id.ts'
 import { isObject, own } from '#protocol/json/json.ts'
 import type { JsonObject, JsonValue } from '#protocol/json/json.ts'
 import type { RoomVersionRules } from '#protocol/room-versions/rules.ts'
+import type { Pdu } from './pdu.ts'
 
 export const maxPrevEvents = 20
 export const maxAuthEvents = 10
@@ -38,13 +39,21 @@ export function envelopeFault(rules: RoomVersionRules, json: JsonObject): Format
   )
 }
 
-/** Spec: client-server-api/#size-limits. Identifiers and the two halves of a state key: 255 bytes of UTF-8 at most. */
+/**
+ * Spec: client-server-api/#size-limits. Identifiers and the two halves of a state key: 255 bytes of UTF-8 at most.
+ *
+ * Before room version 11 servers counted characters in type and state key. In old rooms there are events that others build
+ * on and that are longer in bytes: such an event is well-formed here and rejected where it is judged (`oversizedField`),
+ * since a dropped one would leave a hole that nothing can fill.
+ */
 function textFault(rules: RoomVersionRules, json: JsonObject): FormatRefusal | undefined {
   for (const key of ['type', 'state_key', 'sender', 'room_id', 'event_id'] as const) {
     const value = own(json, key)
     if (value === undefined) continue
     if (typeof value !== 'string') return refuse('bad_field', `${key} must be a string`)
-    if (!fitsIdentifier(value)) return refuse('field_too_long', `${key} has at most 255 bytes`)
+    const isLenient = !rules.strictFieldBytes && (key === 'type' || key === 'state_key')
+    if (!fitsIdentifier(value) && !(isLenient && fitsCharacters(value)))
+      return refuse('field_too_long', `${key} has at most 255 bytes`)
   }
   if (own(json, 'type') === undefined) return refuse('bad_field', 'type is missing')
   if (parseUserId(own(json, 'sender')) === undefined) return refuse('bad_field', 'sender must be a user ID')
@@ -59,6 +68,12 @@ function textFault(rules: RoomVersionRules, json: JsonObject): FormatRefusal | u
     return refuse('bad_field', 'event_id must not be there')
   }
   return undefined
+}
+
+/** The field by which a well-formed event of an old room is too long all the same. */
+export function oversizedField({ type, state_key }: Pick<Pdu, 'type' | 'state_key'>): string | undefined {
+  if (!fitsIdentifier(type)) return 'type'
+  return state_key !== undefined && !fitsIdentifier(state_key) ? 'state_key' : undefined
 }
 
 /** Up to v11 a room ID names a server. In v12 it is a hash, and the create event has none. */

@@ -20,7 +20,7 @@ import { createsItsRoomId, envelopeFault, eventIdsIn, refuse } from './event-env
 import type { FormatRefusal } from './event-envelope.ts'
 import type { Pdu } from './pdu.ts'
 
-export { maxAuthEvents, maxPrevEvents } from './event-envelope.ts'
+export { maxAuthEvents, maxPrevEvents, oversizedField } from './event-envelope.ts'
 export type { FormatReason, FormatRefusal } from './event-envelope.ts'
 
 /** Bytes of an event in canonical JSON, signatures included. */

@@ -43,3 +43,9 @@ export function fitsIdentifier(text: string): boolean {
   // A UTF-16 unit takes at most three bytes, so short strings need no counting.
   return text.length <= 85 || (text.length <= maxIdentifierBytes && utf8Length(text) <= maxIdentifierBytes)
 }
+
+/** Whether a text has at most 255 characters (code points). */
+export function fitsCharacters(text: string): boolean {
+  if (text.length <= maxIdentifierBytes) return true
+  return text.length <= 2 * maxIdentifierBytes && [...text].length <= maxIdentifierBytes
+}

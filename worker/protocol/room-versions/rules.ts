@@ -46,6 +46,8 @@ export interface RoomVersionRules {
   readonly integerPowerLevels: boolean
   /** The sender of `m.room.create` is the creator; `content.creator` means nothing (v11+). */
   readonly creatorIsSender: boolean
+  /** A type or state key of more than 255 bytes is malformed (v11+); before, one of up to 255 characters is rejected only. */
+  readonly strictFieldBytes: boolean
   /** `redacts` lives in the content of `m.room.redaction` (v11+). */
   readonly redactsInContent: boolean
   /** The room ID is the reference hash of `m.room.create`, which has no `room_id` and is in no `auth_events` (v12+). */
@@ -72,6 +74,7 @@ const v1: RoomVersionRules = {
   knockRestricted: false,
   integerPowerLevels: false,
   creatorIsSender: false,
+  strictFieldBytes: false,
   redactsInContent: false,
   roomIdIsCreateHash: false,
   privilegedCreators: false,
@@ -102,6 +105,7 @@ const v11: RoomVersionRules = {
   ...v10,
   version: '11',
   creatorIsSender: true,
+  strictFieldBytes: true,
   redactsInContent: true,
   redaction: { ...v10.redaction, v11: true },
 }
