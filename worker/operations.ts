@@ -3,6 +3,7 @@ import * as accountData from './client-server/account-data.ts'
 import * as accountDeactivation from './client-server/account-deactivation.ts'
 import * as admin from './client-server/admin.ts'
 import * as authFallback from './client-server/auth-fallback.ts'
+import * as adminReports from './client-server/admin-reports.ts'
 import * as administrativeContact from './client-server/administrative-contact.ts'
 import * as authedContentRepo from './client-server/authed-content-repo.ts'
 import * as banning from './client-server/banning.ts'
@@ -57,6 +58,7 @@ import * as rooms from './client-server/rooms.ts'
 import * as rtcTransports from './client-server/rtc-transports.ts'
 import * as search from './client-server/search.ts'
 import * as spaceHierarchy from './client-server/space-hierarchy.ts'
+import * as synapseUsers from './client-server/synapse-users.ts'
 import * as synapseRegister from './client-server/synapse-register.ts'
 import * as synapseServerNotices from './client-server/synapse-server-notices.ts'
 import * as synapseRegistrationTokens from './client-server/synapse-registration-tokens.ts'
@@ -268,6 +270,24 @@ export const operations: readonly Operation[] = [
   admin.setAdminSuspendUser,
   admin.getAdminLockUser,
   admin.setAdminLockUser,
+  // admin-reports.ts, synapse-users.ts
+  adminReports.getReports,
+  adminReports.deleteAnyReport,
+  adminReports.getEventReports,
+  adminReports.getEventReport,
+  adminReports.deleteEventReport,
+  adminReports.getUserReports,
+  adminReports.getUserReport,
+  adminReports.deleteUserReport,
+  synapseUsers.adminListUsers,
+  synapseUsers.adminGetUser,
+  synapseUsers.adminPutUser,
+  synapseUsers.adminDeactivate,
+  synapseUsers.adminResetPassword,
+  synapseUsers.adminSuspend,
+  synapseUsers.adminIsAdmin,
+  synapseUsers.adminSetAdmin,
+  synapseUsers.adminJoinedRooms,
   users.searchUserDirectory,
   // space-hierarchy.ts, room-summary.ts
   spaceHierarchy.getSpaceHierarchy,

@@ -16,7 +16,7 @@ import { refuse } from '../refusal.ts'
  */
 export const getWhoIs = operation(
   'GET /_matrix/client/v3/admin/whois/:userId',
-  { id: 'getWhoIs', auth: 'accessToken', r0: true },
+  { id: 'getWhoIs', auth: 'accessToken', r0: true, aliases: ['/_synapse/admin/v1/whois/:userId'] },
   async ({ env, requester, path: { userId } }) => {
     if (requester.userId !== userId && !requester.isAdmin) refuse('forbidden', 'That is another user')
     if (!(await findUser(env, userId))) return refuse('not_found', 'This server has no such user')
