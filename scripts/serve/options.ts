@@ -143,6 +143,24 @@ const table = {
     help: 'keep secret which e-mail addresses have accounts; unless given, on',
     check: oneOf('on', 'off'),
   },
+  'query-access-tokens': {
+    env: 'QUERY_ACCESS_TOKENS',
+    value: 'on|off',
+    help: 'whether access tokens may stand in addresses, as old clients send them; unless given, on',
+    check: oneOf('on', 'off'),
+  },
+  'support-contacts': {
+    env: 'SUPPORT_CONTACTS',
+    value: 'LIST',
+    help: 'whom to ask about this server: user IDs and mail addresses',
+  },
+  'support-page': { env: 'SUPPORT_PAGE', value: 'URL', help: 'a page that helps its users', check: isBaseUrl },
+  'livekit-service-url': {
+    env: 'LIVEKIT_SERVICE_URL',
+    value: 'URL',
+    help: 'the service that lets people into calls of many, for Element Call',
+    check: isBaseUrl,
+  },
   'log-level': {
     env: 'LOG_LEVEL',
     value: 'LEVEL',
@@ -245,6 +263,10 @@ const passedOn = [
   'registration-email',
   'registration-terms',
   'hide-known-addresses',
+  'query-access-tokens',
+  'support-contacts',
+  'support-page',
+  'livekit-service-url',
 ] as const
 
 function variablesOf(given: Readonly<Partial<Record<string, string>>>): Record<string, string> {
