@@ -12,6 +12,7 @@ import { searching } from './bench/scenarios/searching.ts'
 import { sending } from './bench/scenarios/sending.ts'
 import { slidingSync } from './bench/scenarios/sliding-sync.ts'
 import { stateResolution } from './bench/scenarios/state-resolution.ts'
+import { waiting } from './bench/scenarios/waiting.ts'
 import { type Bench, sizes, withBench } from './bench/setting.ts'
 import { tableOf } from './bench/table.ts'
 import { complain, describeOptions, oneOf, type OptionSpec, parseCommandLine } from './command-line.ts'
@@ -19,6 +20,7 @@ import { complain, describeOptions, oneOf, type OptionSpec, parseCommandLine } f
 const scenarios: Readonly<Record<string, (bench: Bench) => AsyncGenerator<Row>>> = {
   send: sending,
   delivery,
+  waiting,
   sync: initialSync,
   sliding: slidingSync,
   search: searching,

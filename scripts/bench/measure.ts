@@ -45,8 +45,18 @@ export async function measure({ name, pid, count, parallel = 1, floor, note, run
   await Promise.all(Array.from({ length: parallel }, (_, own) => client(own)))
   const seconds = (performance.now() - start) / 1000
   const cpu = pid === undefined ? undefined : (cpuOf(pid) - cpuBefore) / count
-  times.sort((a, b) => a - b)
-  return { name, count, p50: at(times, 0.5), p95: at(times, 0.95), perSecond: count / seconds, cpu, floor, note }
+  return rowOf({ name, times, seconds, cpu, floor, note })
+}
+
+/** A row from the milliseconds that each operation took, and the seconds of all together. */
+export function rowOf({
+  times,
+  seconds,
+  ...rest
+}: Pick<Row, 'name' | 'cpu' | 'floor' | 'note'> & { times: readonly number[]; seconds: number }): Row {
+  const sorted = times.toSorted((a, b) => a - b)
+  const count = sorted.length
+  return { ...rest, count, p50: at(sorted, 0.5), p95: at(sorted, 0.95), perSecond: count / seconds }
 }
 
 function at(sorted: readonly number[], share: number): number {

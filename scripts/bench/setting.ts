@@ -16,6 +16,8 @@ export interface Sizes {
   readonly senders: number
   readonly messages: number
   readonly deliveries: number
+  /** Users who wait for one message. */
+  readonly waiting: readonly number[]
   readonly rooms: number
   readonly syncs: number
   /** Rooms of the accounts whose first screens are timed. */
@@ -40,6 +42,7 @@ export const sizes = {
     senders: 4,
     messages: 100,
     deliveries: 20,
+    waiting: [1, 10],
     rooms: 20,
     syncs: 5,
     accounts: [40],
@@ -56,6 +59,7 @@ export const sizes = {
     senders: 32,
     messages: 2000,
     deliveries: 200,
+    waiting: [1, 50, 500],
     rooms: 200,
     syncs: 20,
     accounts: [200, 4000],
