@@ -2,7 +2,7 @@
  * Where the events of a join's answer wait until all are there: only then is it known in which order they can be judged.
  * The table exists while a join is under way.
  */
-import { authOrder } from '#protocol/events/auth-order.ts'
+import { AuthOrder } from '#protocol/events/auth-order.ts'
 import { pduFromStored } from '#protocol/events/event-format.ts'
 import type { Pdu } from '#protocol/events/pdu.ts'
 import type { EventId } from '#protocol/identifiers/event-id.ts'
@@ -42,9 +42,14 @@ export class JoinSpool {
 
   /** All event IDs, auth events first. */
   inAuthOrder(roomId: RoomId): EventId[] {
-    const rows = this.#sql.exec<{ event_id: EventId; auth: string }>('SELECT event_id, auth FROM join_spool').toArray()
-    const events = rows.map(({ event_id, auth }) => ({ event_id, auth_events: authIds(auth) }))
-    return authOrder(events, createEventIdOf(roomId)).map(({ event_id }) => event_id)
+    const order = new AuthOrder(this.#eventIds())
+    const rows = this.#sql.exec<{ event_id: EventId; auth: string }>('SELECT event_id, auth FROM join_spool')
+    for (const { event_id, auth } of rows) order.cites(event_id, authIds(auth))
+    return [...order.take(createEventIdOf(roomId))]
+  }
+
+  *#eventIds(): Generator<EventId, void> {
+    for (const { event_id } of this.#sql.exec<{ event_id: EventId }>('SELECT event_id FROM join_spool')) yield event_id
   }
 
   /** Some of the events, in the order asked for. */
