@@ -89,6 +89,7 @@ import * as serverLeaving from './server-server/leaving.ts'
 import * as serverOpenid from './server-server/openid.ts'
 import * as serverPublicRooms from './server-server/public-rooms.ts'
 import * as query from './server-server/query.ts'
+import * as roomPolicy from './server-server/room-policy.ts'
 import * as serverEventByTimestamp from './server-server/room-event-by-timestamp.ts'
 import * as serverSpaceHierarchy from './server-server/space-hierarchy.ts'
 import * as transactions from './server-server/transactions.ts'
@@ -375,7 +376,8 @@ export const operations: readonly Operation[] = [
   knocks.sendKnock,
   invites.sendInviteV2,
   invites.sendInviteV1,
-  // third-party-invites.ts
+  // third-party-invites.ts, room-policy.ts
   serverThirdPartyInvites.exchangeThirdPartyInvite,
   serverThirdPartyInvites.onBindThirdPartyIdentifier,
+  roomPolicy.askPolicyServerToSign,
 ]

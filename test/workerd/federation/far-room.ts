@@ -39,7 +39,8 @@ export class FarRoom {
     this.server = server
     this.version = version
     this.creator = user(`@far:${server.name}`)
-    this.add({ type: 'm.room.create', stateKey: '', content: { room_version: version } })
+    const creator = this.rules.creatorIsSender ? {} : { creator: this.creator }
+    this.add({ type: 'm.room.create', stateKey: '', content: { room_version: version, ...creator } })
     this.add({ type: 'm.room.member', stateKey: this.creator, content: { membership: 'join' } })
     this.add({ type: 'm.room.join_rules', stateKey: '', content: { join_rule: 'public' } })
     this.add({ type: 'm.room.history_visibility', stateKey: '', content: { history_visibility: 'shared' } })
