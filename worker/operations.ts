@@ -65,6 +65,7 @@ import * as synapseRegistrationTokens from './client-server/synapse-registration
 import * as staticLogin from './client-server/static-login.ts'
 import * as support from './client-server/support.ts'
 import * as slidingSync from './client-server/sliding-sync.ts'
+import * as threadSubscriptions from './client-server/thread-subscriptions.ts'
 import * as sync from './client-server/sync.ts'
 import * as tags from './client-server/tags.ts'
 import * as thirdPartyLookup from './client-server/third-party-lookup.ts'
@@ -201,6 +202,11 @@ export const operations: readonly Operation[] = [
   receipts.postReceipt,
   // sync.ts
   sync.sync,
+  // thread-subscriptions.ts (MSC4306, MSC4308)
+  threadSubscriptions.getThreadSubscription,
+  threadSubscriptions.subscribeToThread,
+  threadSubscriptions.unsubscribeFromThread,
+  threadSubscriptions.listThreadSubscriptions,
   // sliding-sync.ts (MSC4186)
   slidingSync.slidingSync,
   // old-sync.ts

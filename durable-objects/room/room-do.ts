@@ -114,6 +114,7 @@ import { stateAtPlace, stateEvents, stateSlices } from './state.ts'
 import type { GroupId } from './stored-event.ts'
 import { listText, streamText } from './stream-text.ts'
 import { syncSlice } from './sync-slice.ts'
+import { threadPlace, type ThreadPlaceRequest } from './thread-place.ts'
 import { type Threads, threads, type ThreadsRequest } from './thread-list.ts'
 import { setTyping, type TypingRequest } from './typing.ts'
 
@@ -703,6 +704,11 @@ export class RoomDO extends DurableObject<Env> {
 
   #facts(user: UserId): ListFacts | undefined {
     return listFacts(this.#room, user, Date.now())
+  }
+
+  /** Where a thread stands, for one who subscribes to it. */
+  async threadPlace(request: ThreadPlaceRequest): Promise<Outcome<{ pos: number; causedAt: number | null }>> {
+    return threadPlace(this.#room, request)
   }
 
   /** What a reader has to hear over sliding sync. In the same turn they become tellable again. */

@@ -241,4 +241,17 @@ export const migrations: readonly string[] = [
     AND room_id NOT IN (SELECT room_id FROM rooms WHERE membership = 'join');
   CREATE INDEX stale_rooms ON room_facts(bump) WHERE stale = 1;
   `,
+  `
+  -- MSC4306: threads that are followed, or (subscribed 0) not any more; "ended_at": where the room stood then.
+  CREATE TABLE thread_subscriptions(
+    room_id TEXT NOT NULL,
+    root TEXT NOT NULL,
+    position INTEGER NOT NULL,
+    subscribed INTEGER NOT NULL,
+    automatic INTEGER NOT NULL,
+    ended_at INTEGER NOT NULL,
+    PRIMARY KEY (room_id, root)
+  ) WITHOUT ROWID;
+  CREATE INDEX thread_subscriptions_by_position ON thread_subscriptions(position);
+  `,
 ]

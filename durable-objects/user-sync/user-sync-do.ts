@@ -116,11 +116,13 @@ import { dropConnections, GivenMemory } from './sliding/connections.ts'
 import type { SlidingState } from './sliding/read-sliding.ts'
 import { refreshRooms } from './sliding/refresh.ts'
 import { staleRooms } from './sliding/room-facts.ts'
+import { listSubscriptions } from './sliding/list-subscriptions.ts'
 import { RoomIndex } from './sliding/room-index.ts'
 import { hasSlidingNews, idleOf, type SlidingRead } from './sliding/sliding-read.ts'
 import { Turns } from './sliding/turns.ts'
 import { loadStream } from './stream.ts'
 import { deliverToDevices, queueToDevice, type ToDeviceDelivery, type ToDeviceEvent } from './to-device.ts'
+import { subscribe, subscriptionTo, type Thread, type ThreadSubscription, unsubscribe } from './thread-subscriptions.ts'
 import { addWaiter, endWaitersOf, hasSlidingWaiter, waitingPresence, wakeWaiters } from './waiters.ts'
 
 const localNotificationSettings = ['m.local_notification_settings', 'org.matrix.msc3890.local_notification_settings']
@@ -458,6 +460,33 @@ export class UserSyncDO extends DurableObject<Env> {
   #push(begin: (pushes: PushRunner) => Promise<void>): void {
     const done = begin(this.#pushes()).catch((error: unknown) => console.error('pushes were not sent', error))
     this.ctx.waitUntil(done)
+  }
+
+  // —— Threads that the user follows ——
+
+  async threadSubscription(thread: Thread): Promise<Outcome<{ automatic: boolean }>> {
+    const subscription = subscriptionTo(this.#sql, thread)
+    return subscription ? { ok: true, automatic: subscription.isAutomatic } : fail('not_found', 'Not subscribed')
+  }
+
+  /** Subscribes to a thread that the user may see. `causedAt` for an automatic subscription. */
+  async subscribeToThread(thread: Thread & { causedAt: number | null }): Promise<Outcome> {
+    const done = subscribe(this.#sql, this.#stream, thread)
+    if (done.ok && done.changed) this.#wake()
+    return done.ok ? { ok: true } : done
+  }
+
+  async unsubscribeFromThread(thread: Thread & { endedAt: number }): Promise<void> {
+    if (unsubscribe(this.#sql, this.#stream, thread)) this.#wake()
+  }
+
+  /** A page of changes, newest first; `end` where there may be more. Fails with `invalid_param`. */
+  async threadSubscriptions(page: {
+    from: string | undefined
+    to: string | undefined
+    limit: number
+  }): Promise<Outcome<{ changes: ThreadSubscription[]; end: string | null }>> {
+    return listSubscriptions(this.#sliding, page)
   }
 
   // —— Devices and their keys ——

@@ -73,6 +73,12 @@ const table = {
   unknown_event: [404, 'M_NOT_FOUND', 'Unknown event'],
   not_in_room: [403, 'M_FORBIDDEN', 'You are not in that room'],
   thread_of_relation: [400, 'M_UNKNOWN', 'An event that relates to another cannot be the root of a thread'],
+  not_in_thread: [400, 'IO.ELEMENT.MSC4306.M_NOT_IN_THREAD', 'That event is not in the thread'],
+  conflicting_unsubscription: [
+    409,
+    'IO.ELEMENT.MSC4306.M_CONFLICTING_UNSUBSCRIPTION',
+    'The thread was unsubscribed from after that event',
+  ],
   event_not_allowed: [403, 'M_FORBIDDEN', 'The rules of the room do not allow that event'],
   invite_blocked: [403, 'M_INVITE_BLOCKED', 'That user does not take invites'],
   server_not_trusted: [403, 'M_SERVER_NOT_TRUSTED', 'This server asks no identity server'],

@@ -8,6 +8,7 @@ import type { DeviceLists } from '../../durable-objects/user-sync/device-lists.t
 import type { SlidingRead } from '../../durable-objects/user-sync/sliding/sliding-read.ts'
 import { accountDataEvents } from './build-answer.ts'
 import type { GatheredSliding } from './gather-sliding.ts'
+import { threadSubscriptionsJson } from './thread-subscriptions-json.ts'
 
 /** The answer to a poll in which nothing happened: the client keeps its position. */
 export function idleAnswer({ pos, counts, extensions, toDeviceNext, keys }: SlidingIdle) {
@@ -62,7 +63,14 @@ function extensionsJson(userId: UserId, read: SlidingRead, gathered: GatheredSli
     ...(extensions.accountData ? { account_data: accountDataJson(userId, read) } : {}),
     ...(extensions.receipts ? { receipts: { rooms: gathered.receipts } } : {}),
     ...(extensions.typing ? { typing: { rooms: gathered.typing } } : {}),
+    ...(read.threads.changes.length > 0
+      ? { 'io.element.msc4308.thread_subscriptions': threadsJson(read.threads) }
+      : {}),
   }
+}
+
+function threadsJson({ changes, end }: SlidingRead['threads']): JsonObject {
+  return { ...threadSubscriptionsJson(changes), ...(end === null ? {} : { prev_batch: end }) }
 }
 
 function accountDataJson(userId: UserId, { accountData, roomAccountData, isInitial }: SlidingRead): JsonObject {
@@ -86,6 +94,7 @@ export function saysSomething(read: SlidingRead, gathered: GatheredSliding, { ch
     read.isInitial ||
     read.accountData.length + read.roomAccountData.length + read.toDevice.events.length > 0 ||
     changed.length + left.length > 0 ||
+    read.threads.changes.length > 0 ||
     [rooms, receipts, typing].some((part) => Object.keys(part).length > 0)
   )
 }

@@ -64,6 +64,9 @@ const extensions = v.object({
   account_data: nullable(scope),
   receipts: nullable(scope),
   typing: nullable(scope),
+  'io.element.msc4308.thread_subscriptions': nullable(
+    v.object({ enabled: nullable(v.boolean()), limit: nullable(v.number()) }),
+  ),
 })
 
 export const slidingBody = v.object({
@@ -94,13 +97,14 @@ export function paramsOf(body: SlidingBody): SlidingParams {
 }
 
 function extensionsOf(wanted: NonNullable<SlidingBody['extensions']>): Extensions {
-  const { to_device: toDevice, e2ee } = wanted
+  const { to_device: toDevice, e2ee, 'io.element.msc4308.thread_subscriptions': threads } = wanted
   return {
     ...(toDevice?.enabled === true ? { toDevice: { limit: limitOf(toDevice.limit) } } : {}),
     ...(e2ee?.enabled === true ? { e2ee: true as const } : {}),
     accountData: scopeOf(wanted.account_data),
     receipts: scopeOf(wanted.receipts),
     typing: scopeOf(wanted.typing),
+    ...(threads?.enabled === true ? { threads: { limit: limitOf(threads.limit) } } : {}),
   }
 }
 

@@ -116,6 +116,13 @@ export function continueConnection(
   }
 }
 
+/** Where the stream was read for an answer that counts. */
+export function readOfAnswer(sql: Sql, { connection, answer }: ConnectionPos): number | undefined {
+  const row = sql.exec<Row>('SELECT * FROM connections WHERE id = ?', connection).toArray()[0]
+  if (answer === row?.acked) return row.acked_read
+  return answer === row?.sent ? row.sent_read : undefined
+}
+
 /** Keeps what the client asks for now. */
 export function setParams(sql: Sql, connection: Connection, params: string): Connection {
   if (connection.params === params) return connection

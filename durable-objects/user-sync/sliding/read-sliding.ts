@@ -20,6 +20,7 @@ import { getPushRules } from '../push-rules.ts'
 import type { Stream } from '../stream.ts'
 import { acknowledgeToDevice, type ToDeviceEvent, toDeviceAfter } from '../to-device.ts'
 import { type Connection, type Given, type GivenMemory, setIdle } from './connections.ts'
+import { type SubscriptionsPage, subscriptionsPage } from './list-subscriptions.ts'
 import { type IndexedRoom, listContext, type RoomIndex } from './room-index.ts'
 import {
   hasSlidingNews,
@@ -83,6 +84,9 @@ export function readSliding(
     ...found,
     accountData: extensions.accountData ? roomAccountDataAfter(sql, '', connection.read) : [],
     deviceLists,
+    threads: extensions.threads
+      ? subscriptionsPage(state, { after: connection.read, upTo: stream.position }, extensions.threads.limit)
+      : noThreads,
     ignoredUsers: found.rooms.length > 0 ? ignoredUsers(sql) : [],
     pushRules: found.rooms.length > 0 ? getPushRules(sql) : {},
   }
@@ -93,12 +97,14 @@ export function readSliding(
   return read
 }
 
+const noThreads: SubscriptionsPage = { changes: [], end: null }
 const nothing = {
   rooms: [],
   accountData: [],
   roomAccountData: [],
   deviceLists: { changed: [], left: [] },
   memberRooms: [],
+  threads: noThreads,
   ignoredUsers: [],
   pushRules: {},
 } as const
@@ -109,7 +115,8 @@ function countsOnly(counts: Readonly<Record<string, number>>): Record<string, Sl
 
 const newestQuery = `SELECT max(coalesce((SELECT max(changed_at) FROM rooms), 0),
   coalesce((SELECT max(position) FROM account_data), 0),
-  coalesce((SELECT max(position) FROM device_list_changes), 0)) AS position`
+  coalesce((SELECT max(position) FROM device_list_changes), 0),
+  coalesce((SELECT max(position) FROM thread_subscriptions), 0)) AS position`
 
 /** The newest position of anything but messages to devices; what rooms told for lists alone moves none of these. */
 function newestPosition(sql: Sql): number {

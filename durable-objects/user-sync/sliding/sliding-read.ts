@@ -13,6 +13,7 @@ import type { DeviceLists } from '../device-lists.ts'
 import type { Membership, RoomVersion } from '../marks.ts'
 import type { ToDeviceEvent } from '../to-device.ts'
 import type { Given } from './connections.ts'
+import type { SubscriptionsPage } from './list-subscriptions.ts'
 
 export interface SlidingRoom {
   readonly roomId: RoomId
@@ -62,6 +63,8 @@ export interface SlidingRead {
   readonly deviceLists: DeviceLists
   /** Rooms whose members may be others than before: for `device_lists`. */
   readonly memberRooms: readonly { readonly roomId: RoomId; readonly from: RoomVersion | null }[]
+  /** Changes of thread subscriptions, newest first. */
+  readonly threads: SubscriptionsPage
   readonly keys: DeviceKeys
   readonly ignoredUsers: readonly string[]
   readonly pushRules: StoredPushRules
@@ -76,6 +79,7 @@ export function hasSlidingNews(read: SlidingRead): boolean {
     read.roomAccountData.length > 0 ||
     read.toDevice.events.length > 0 ||
     read.memberRooms.length > 0 ||
+    read.threads.changes.length > 0 ||
     read.deviceLists.changed.length > 0 ||
     read.deviceLists.left.length > 0
   )

@@ -39,6 +39,8 @@ export interface Extensions {
   readonly accountData?: ExtensionScope | undefined
   readonly receipts?: ExtensionScope | undefined
   readonly typing?: ExtensionScope | undefined
+  /** MSC4308. */
+  readonly threads?: { readonly limit: number } | undefined
 }
 
 /** All but the position and what changes with every request: kept while the client waits. */
