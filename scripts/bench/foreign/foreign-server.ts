@@ -47,7 +47,7 @@ function keyOf(name: string): SigningKey {
 }
 
 export class ForeignServers {
-  readonly #listening: (Server | SilentServer)[] = []
+  readonly #listening = new Map<ServerName, Server | SilentServer>()
   readonly #handler: ForeignHandler
 
   constructor(handler: ForeignHandler) {
@@ -65,25 +65,36 @@ export class ForeignServers {
     return server
   }
 
-  /** One that takes connections and says nothing, as a dead one behind a firewall does. */
-  async startSilent(): Promise<ForeignServer> {
-    return this.#listen(createSilentServer((socket) => socket.on('error', () => undefined)))
+  /** From now on it takes connections and says nothing, as a dead one behind a firewall does. */
+  async die({ name }: ForeignServer): Promise<void> {
+    const port = portOf(this.#listening.get(name)?.address() ?? null)
+    await this.#stop(name)
+    await this.#listen(
+      createSilentServer((socket) => socket.on('error', () => undefined)),
+      port,
+    )
   }
 
   end(): void {
-    for (const each of this.#listening) {
-      each.close()
-      if ('closeAllConnections' in each) each.closeAllConnections()
-      each.unref()
-    }
+    for (const name of this.#listening.keys()) void this.#stop(name)
   }
 
-  async #listen(listening: Server | SilentServer): Promise<ForeignServer> {
-    listening.listen(0, '127.0.0.1')
+  async #stop(name: ServerName): Promise<void> {
+    const listening = this.#listening.get(name)
+    if (!listening) return
+    const closed = new Promise((resolve) => listening.close(resolve))
+    if ('closeAllConnections' in listening) {
+      listening.closeAllConnections()
+      await closed
+    } else listening.unref()
+  }
+
+  async #listen(listening: Server | SilentServer, port = 0): Promise<ForeignServer> {
+    listening.listen(port, '127.0.0.1')
     await once(listening, 'listening')
-    this.#listening.push(listening)
     const name = parseServerName(`127.0.0.1:${portOf(listening.address())}`)
     if (!name) throw new Error('no name')
+    this.#listening.set(name, listening)
     return { name, key: keyOf(name) }
   }
 

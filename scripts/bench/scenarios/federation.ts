@@ -146,11 +146,12 @@ async function joining({ server }: Bench, abroad: Abroad, size: number): Promise
 async function* outbound({ server, sizes }: Bench, abroad: Abroad, client: Client): AsyncGenerator<Row> {
   for (const destinations of [1, sizes.destinations]) {
     const dead = destinations === 1 ? 0 : Math.floor(destinations / 4)
-    const living = [abroad.home]
-    while (living.length < destinations - dead) living.push(await abroad.servers.start())
-    const silent = await Promise.all(Array.from({ length: dead }, () => abroad.servers.startSilent()))
-    const room = fabricateRoom([...living, ...silent], destinations + 6)
+    const all = [abroad.home]
+    while (all.length < destinations) all.push(await abroad.servers.start())
+    const room = fabricateRoom(all, destinations + 6)
     await joined(abroad, client, room)
+    const living = all.slice(0, destinations - dead)
+    for (const server of all.slice(living.length)) await abroad.servers.die(server)
     const count = Math.max(50, Math.floor(sizes.outbound / destinations))
     abroad.arrived.clear()
     const row = await measure({
@@ -159,16 +160,16 @@ async function* outbound({ server, sizes }: Bench, abroad: Abroad, client: Clien
       count: 1,
       run: async () => {
         const isThere = () => living.every(({ name }) => (abroad.arrived.get(name) ?? 0) >= count)
-        const all = new Promise<void>((resolve) => {
+        const told = new Promise<void>((resolve) => {
           abroad.onArrival = () => isThere() && resolve()
         })
         const senders = Array.from({ length: 8 }, async (_, sender) => {
           for (let n = sender; n < count; n += 8) await sendMessage(client, room.roomId, `outbound ${n}`)
         })
-        await Promise.all([...senders, all])
+        await Promise.all([...senders, told])
       },
     })
-    const told = count * living.length
-    yield { ...row, note: `${count} events, ${((row.perSecond * told) | 0).toFixed(0)} told/s` }
+    const perSecond = (row.perSecond * count * living.length).toFixed(0)
+    yield { ...row, note: `${count} events, ${perSecond} told/s` }
   }
 }
