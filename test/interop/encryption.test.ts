@@ -1,0 +1,191 @@
+/**
+ * Encryption over two servers with the client library of Element: verification by emoji, messages, an attachment, devices
+ * that are added while the wire is cut, an avatar.
+ */
+import { webcrypto } from 'node:crypto'
+import { EventType, type MatrixClient, type MatrixEvent, MsgType, Preset } from 'matrix-js-sdk'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+
+import {
+  bodiesOf,
+  cryptoOf,
+  decryptAgain,
+  newDevice,
+  type Person,
+  register,
+  setUpKeys,
+  verify,
+} from '../dsl/encrypting-client.ts'
+import { at, patience, server, text, whileCut } from './people.ts'
+
+const sides = [
+  { one: 'Hearth', other: 'Synapse' },
+  { one: 'Synapse', other: 'Hearth' },
+] as const
+
+describe.each(sides)('Alice on $one and Bob on $other', ({ one, other }) => {
+  const clients: MatrixClient[] = []
+  let alice: MatrixClient
+  let bob: MatrixClient
+  let roomId: string
+  const run = Date.now().toString(36)
+  const people = {
+    alice: { base: server(one).base, name: `alice-${run}`, paper: {} },
+    bob: { base: server(other).base, name: `bob-${run}`, paper: {} },
+  }
+
+  beforeAll(async () => {
+    // The library tells of each request.
+    for (const level of ['trace', 'debug', 'info', 'log', 'warn', 'error'] as const)
+      vi.spyOn(console, level).mockReturnValue()
+    for (const person of [people.alice, people.bob]) await register(person)
+    ;[alice, bob] = [await device(people.alice), await device(people.bob)]
+    await setUpKeys(alice, people.alice)
+    await setUpKeys(bob, people.bob)
+  }, 60_000)
+  afterAll(() => {
+    for (const client of clients) client.stopClient()
+  })
+
+  async function device(person: Person): Promise<MatrixClient> {
+    const client = await newDevice(person)
+    clients.push(client)
+    return client
+  }
+
+  async function reads(client: MatrixClient, word: string): Promise<void> {
+    await vi.waitFor(async () => {
+      await decryptAgain(client, roomId)
+      expect(bodiesOf(client, roomId)).toContain(word)
+    }, patience)
+  }
+
+  test('they meet in an encrypted room and read each other', async () => {
+    const made = await alice.createRoom({
+      preset: Preset.TrustedPrivateChat,
+      invite: [bob.getSafeUserId()],
+      is_direct: true,
+      initial_state: [
+        { type: EventType.RoomEncryption, state_key: '', content: { algorithm: 'm.megolm.v1.aes-sha2' } },
+      ],
+    })
+    roomId = made.room_id
+    await vi.waitFor(() => expect(bob.getRoom(roomId)?.getMyMembership()).toBe('invite'), patience)
+    await bob.joinRoom(roomId)
+    for (const client of [alice, bob]) {
+      await vi.waitFor(() => expect(client.getRoom(roomId)?.getJoinedMemberCount()).toBe(2), patience)
+    }
+    await alice.sendTextMessage(roomId, 'hello Bob')
+    await reads(bob, 'hello Bob')
+    await bob.sendTextMessage(roomId, 'hello Alice')
+    await reads(alice, 'hello Alice')
+  })
+
+  test('they verify each other by emoji', async () => {
+    await verify(bob, () => cryptoOf(alice).requestVerificationDM(bob.getSafeUserId(), roomId))
+    for (const [client, whom] of [
+      [alice, bob],
+      [bob, alice],
+    ] as const) {
+      await vi.waitFor(async () => {
+        const status = await cryptoOf(client).getUserVerificationStatus(whom.getSafeUserId())
+        expect(status.isCrossSigningVerified()).toBe(true)
+      }, patience)
+    }
+  })
+
+  test('an attachment that only they can read', async () => {
+    const plain = webcrypto.getRandomValues(new Uint8Array(50_000))
+    const { cipher, file } = await encrypted(plain)
+    const { content_uri: url } = await alice.uploadContent(new Blob([cipher]), { type: 'application/octet-stream' })
+    const content = { msgtype: MsgType.File, body: 'plans.bin', file: { ...file, url }, info: { size: plain.length } }
+    await alice.sendMessage(roomId, Object(content))
+    await reads(bob, 'plans.bin')
+    const event = eventsOf(bob).find((each) => each.getContent()['body'] === 'plans.bin')
+    const got: unknown = event?.getContent()['file']
+    const answer = await media(bob, text(got, 'url'))
+    expect(answer.status).toBe(200)
+    expect(await decrypted(await answer.arrayBuffer(), got)).toEqual(plain)
+  })
+
+  test('a device that comes while the wire is cut reads what is said after', async () => {
+    const bobAgain = await whileCut(async () => {
+      await alice.sendTextMessage(roomId, 'into the dark')
+      const again = await device(people.bob)
+      await verify(bob, () => cryptoOf(again).requestOwnUserVerification())
+      await bob.sendTextMessage(roomId, 'in the dark too')
+      return again
+    })
+    // Each says something from time to time; that is how servers find each other again.
+    await vi.waitFor(
+      async () => {
+        await alice.sendTextMessage(roomId, 'is there light?')
+        await bob.sendTextMessage(roomId, 'light')
+        await decryptAgain(bob, roomId)
+        expect(bodiesOf(bob, roomId)).toContain('is there light?')
+        expect(bodiesOf(alice, roomId)).toContain('light')
+      },
+      { ...patience, interval: 300 },
+    )
+    await reads(bob, 'into the dark')
+    await reads(alice, 'in the dark too')
+    await vi.waitFor(async () => {
+      const devices = await cryptoOf(alice).getUserDeviceInfo([bob.getSafeUserId()])
+      expect(devices.get(bob.getSafeUserId())?.size).toBe(2)
+    }, patience)
+    await alice.sendTextMessage(roomId, 'to both of you')
+    await reads(bobAgain, 'to both of you')
+  })
+
+  test('an avatar', async () => {
+    const png = 'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=='
+    const bytes = Buffer.from(png, 'base64')
+    const { content_uri: url } = await bob.uploadContent(new Blob([bytes]), { type: 'image/png' })
+    await bob.setAvatarUrl(url)
+    expect((await alice.getProfileInfo(bob.getSafeUserId())).avatar_url).toBe(url)
+    await vi.waitFor(() => {
+      expect(alice.getRoom(roomId)?.getMember(bob.getSafeUserId())?.getMxcAvatarUrl()).toBe(url)
+    }, patience)
+    const answer = await media(alice, url, 32)
+    expect(answer.status).toBe(200)
+    expect(answer.headers.get('Content-Type')).toBe('image/png')
+  })
+
+  function eventsOf(client: MatrixClient): MatrixEvent[] {
+    return client.getRoom(roomId)?.getLiveTimeline().getEvents() ?? []
+  }
+
+  function media(client: MatrixClient, uri: string, size?: number): Promise<Response> {
+    const url = client.mxcUrlToHttp(uri, size, size, size ? 'scale' : undefined, false, true, true) ?? ''
+    return fetch(url, { headers: { Authorization: `Bearer ${client.getAccessToken()}` } })
+  }
+})
+
+/** Spec: client-server-api/#sending-encrypted-attachments. */
+async function encrypted(plain: Uint8Array<ArrayBuffer>) {
+  const key = await webcrypto.subtle.generateKey({ name: 'AES-CTR', length: 256 }, true, ['encrypt', 'decrypt'])
+  const iv = new Uint8Array(16)
+  webcrypto.getRandomValues(iv.subarray(0, 8))
+  const cipher = await webcrypto.subtle.encrypt({ name: 'AES-CTR', counter: iv, length: 64 }, key, plain)
+  const sha256 = await webcrypto.subtle.digest('SHA-256', cipher)
+  const file = {
+    v: 'v2',
+    key: await webcrypto.subtle.exportKey('jwk', key),
+    iv: unpadded(iv),
+    hashes: { sha256: unpadded(new Uint8Array(sha256)) },
+  }
+  return { cipher, file }
+}
+
+async function decrypted(cipher: ArrayBuffer, file: unknown): Promise<Uint8Array> {
+  const sha256 = await webcrypto.subtle.digest('SHA-256', cipher)
+  expect(unpadded(new Uint8Array(sha256))).toBe(at(file, 'hashes', 'sha256'))
+  const jwk = { kty: 'oct', alg: 'A256CTR', k: String(at(file, 'key', 'k')) }
+  const key = await webcrypto.subtle.importKey('jwk', jwk, 'AES-CTR', false, ['decrypt'])
+  const counter = Buffer.from(String(at(file, 'iv')), 'base64')
+  return new Uint8Array(await webcrypto.subtle.decrypt({ name: 'AES-CTR', counter, length: 64 }, key, cipher))
+}
+
+function unpadded(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString('base64').replaceAll('=', '')
+}
