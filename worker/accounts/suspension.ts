@@ -35,7 +35,6 @@ const allowed: ReadonlySet<string> = new Set([
   'uploadCrossSigningSignatures',
   'putDehydratedDevice',
   'deleteDehydratedDevice',
-  'getDehydratedDeviceEvents',
   // "Populate their key backup."
   'postRoomKeysVersion',
   'putRoomKeysVersion',
