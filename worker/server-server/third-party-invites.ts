@@ -42,6 +42,8 @@ export const exchangeThirdPartyInvite = operation(
 
 /** Invites that one identifier may wait for. */
 const maxInvites = 50
+/** Whoever sends the request, which nobody has signed, has other servers asked for so long at most. */
+const patienceMs = 30_000
 
 const bound = v.looseObject({
   mxid: v.string(),
@@ -65,9 +67,11 @@ export const onBindThirdPartyIdentifier = operation(
     const target = parseUserId(body.mxid) ?? refuse('invalid_param', 'mxid is malformed')
     if (serverNameOf(target) !== settings.serverName) return refuse('invalid_param', 'mxid is no user of this server')
     if (!(await userExists(env, target))) return refuse('not_found', 'There is no such user')
+    const until = Date.now() + patienceMs
     for (const { mxid, room_id, sender: inviter, signed } of body.invites) {
       const [roomId, sender] = [parseRoomId(room_id), parseUserId(inviter)]
       if (mxid !== target || !roomId || !sender) continue
+      if (Date.now() > until) break
       try {
         await redeemInvite(env, { roomId, target, sender, signed })
       } catch (error) {
