@@ -1,7 +1,7 @@
 /** Connections: what is remembered for a client, for how long, and what it costs. */
 import { createExecutionContext, evictDurableObject } from 'cloudflare:test'
 import { env } from 'cloudflare:workers'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 
 import { createApp } from '../../../worker/app.ts'
 import type { Env } from '../../../worker/env.ts'
@@ -142,6 +142,40 @@ describe('a room that is busy while the client is away', () => {
     const answer = await client.next(long)
     expect(idsIn(answer)).toEqual([second])
     expect(messages(answer.rooms[second])).toContain('4')
+  })
+})
+
+describe('a room that cannot be asked', () => {
+  test('keeps nobody waiting, and comes with the next answer', async () => {
+    const user = await newcomer()
+    const [broken, whole] = [await room(user), await room(user)]
+    const id = env.ROOM.idFromName(broken).toString()
+    let left = 3
+    const rooms = new Proxy(env.ROOM, {
+      get(target, key) {
+        const value: unknown = Reflect.get(target, key)
+        if (key !== 'get') return typeof value === 'function' ? value.bind(target) : value
+        return (asked: DurableObjectId) => {
+          if (asked.toString() === id && left-- > 0) throw new Error('the object cannot be reached')
+          return target.get(asked)
+        }
+      },
+    })
+    const quiet = vi.spyOn(console, 'error').mockReturnValue()
+    const headers = { Authorization: `Bearer ${user.accessToken}`, 'Content-Type': 'application/json' }
+    const ask = async (query: string): Promise<SlidBody> => {
+      const body = JSON.stringify(newest(5))
+      const request = new Request(`${serverUrl}${path}?${query}`, { method: 'POST', headers, body })
+      const response = await createApp().fetch(request, { ...env, ROOM: rooms }, createExecutionContext())
+      expect(response.status).toBe(200)
+      return response.json()
+    }
+    const first = await ask('')
+    expect(Object.keys(first.rooms)).toEqual([whole])
+    const second = await ask(`pos=${first.pos}`)
+    expect(Object.keys(second.rooms)).toEqual([broken])
+    expect(second.rooms[broken]).toMatchObject({ initial: true })
+    quiet.mockRestore()
   })
 })
 
