@@ -9,8 +9,8 @@ import * as v from 'valibot'
 
 import type { Pusher } from '../../durable-objects/user-sync/pushers.ts'
 import { claimPushkey, forgetPushers } from '../accounts/pushers.ts'
-import { isPublicHost } from '../federation-client/address-check.ts'
 import { operation } from '../operation.ts'
+import { gatewayUrlFault } from '../push/gateway-url.ts'
 import { refuse, unwrap } from '../refusal.ts'
 import { userSyncOf } from '../sync/user-sync.ts'
 import { jsonObject } from './parameters.ts'
@@ -20,7 +20,6 @@ const [enabledField, deviceField] = ['org.matrix.msc3881.enabled', 'org.matrix.m
 /** "Max length, 512 bytes", "Max length, 64 chars". Of the rest: enough for any name. */
 const [maxPushkey, maxAppId, maxName] = [512, 64, 512]
 const maxData = 8 * 1024
-const gatewayPath = '/_matrix/push/v1/notify'
 
 const key = {
   pushkey: v.pipe(v.string(), v.minLength(1), v.maxBytes(maxPushkey)),
@@ -95,11 +94,6 @@ function checkData(data: JsonObject, allowPrivateAddresses: boolean): void {
   if (!isObject(data) || JSON.stringify(data).length > maxData) refuse('invalid_param', 'data is too large')
   const text = own(data, 'url')
   if (text === undefined) return refuse('missing_param', 'Missing parameters: data.url')
-  const url = typeof text === 'string' ? URL.parse(text) : null
-  if (!url) return refuse('invalid_param', 'data.url must be a URL')
-  const isSecure = url.protocol === 'https:' || (allowPrivateAddresses && url.protocol === 'http:')
-  if (!isSecure) refuse('invalid_param', 'data.url must be an HTTPS URL')
-  if (url.username !== '' || url.password !== '') refuse('invalid_param', 'data.url must name no user')
-  if (url.pathname !== gatewayPath) refuse('invalid_param', `data.url must have the path ${gatewayPath}`)
-  if (!allowPrivateAddresses && !isPublicHost(url.hostname)) refuse('invalid_param', 'data.url must be a public host')
+  const fault = gatewayUrlFault(text, allowPrivateAddresses)
+  if (fault !== undefined) refuse('invalid_param', fault)
 }
