@@ -2,12 +2,13 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 
 import { type Client, createRoom, fieldOf, newClient, signIn, text } from '../../scripts/bench/client.ts'
 import { type BackgroundServer, freePort, startInBackground } from '../../scripts/serve/start-in-background.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'hearth-test-'))
+const tls = join(import.meta.dirname, '../fixtures/tls')
 const servers: BackgroundServer[] = []
 let base: string
 let alice: Client
@@ -17,6 +18,24 @@ let since: string
 async function start(label: string, presence: string): Promise<string> {
   const port = await freePort()
   const options = [`--port=${port}`, `--data=${join(folder, label)}`, `--presence=${presence}`, '--rate-limits=off']
+  servers.push(await startInBackground('scripts/serve.ts', options))
+  return `http://127.0.0.1:${port}`
+}
+
+async function federating(label: string): Promise<string> {
+  const [port, federation] = [await freePort(), await freePort()]
+  const options = [
+    `--server-name=127.0.0.1:${federation}`,
+    `--port=${port}`,
+    `--federation-port=${federation}`,
+    `--tls-cert=${join(tls, 'server.pem')}`,
+    `--tls-key=${join(tls, 'server.key')}`,
+    `--ca=${join(tls, 'ca.pem')}`,
+    `--data=${join(folder, label)}`,
+    '--presence=on',
+    '--rate-limits=off',
+    '--allow-private-addresses=on',
+  ]
   servers.push(await startInBackground('scripts/serve.ts', options))
   return `http://127.0.0.1:${port}`
 }
@@ -89,6 +108,25 @@ test('a filter that wants none is given none', async () => {
   const { json } = await bob.call('GET', `/sync?since=${encodeURIComponent(since)}&timeout=500&filter=${filter}`)
   expect(fieldOf(json, 'presence')).toBeUndefined()
 })
+
+test('users of other servers see it as well, if their owners want it', async () => {
+  const homes = await Promise.all(['one', 'two'].map(federating))
+  const [here, there] = homes
+  if (!here || !there) throw new Error('two servers were started')
+  const [frank, grace] = [await newClient(here, 'frank'), await newClient(there, 'grace')]
+  const roomId = await createRoom(frank)
+  await frank.call('POST', `/rooms/${encodeURIComponent(roomId)}/invite`, { user_id: grace.userId })
+  const via = encodeURIComponent(frank.userId.slice(frank.userId.indexOf(':') + 1))
+  await grace.call('POST', `/join/${encodeURIComponent(roomId)}?server_name=${via}`, {})
+  await grace.call('PUT', statusOf(grace), { presence: 'unavailable', status_msg: 'far away' })
+  await vi.waitFor(
+    async () => {
+      const { json } = await frank.call('GET', statusOf(grace))
+      expect(json).toMatchObject({ presence: 'unavailable', status_msg: 'far away' })
+    },
+    { timeout: 20_000, interval: 100 },
+  )
+}, 60_000)
 
 test('where it is off, everybody is offline and nothing is told', async () => {
   const other = await start('off', 'off')

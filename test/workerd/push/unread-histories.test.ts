@@ -12,6 +12,7 @@ import { env } from 'cloudflare:workers'
 import { describe, expect, it } from 'vitest'
 import { setMembership } from '../../../durable-objects/room/membership.ts'
 import { setReceipt } from '../../../durable-objects/room/receipts.ts'
+import { pushNews } from '../../../durable-objects/room/push-news.ts'
 import { redactEvent } from '../../../durable-objects/room/redact.ts'
 import type { Room } from '../../../durable-objects/room/room.ts'
 import { sendEvent } from '../../../durable-objects/room/send-event.ts'
@@ -214,5 +215,41 @@ describe('in a room where anything happens', () => {
     // The dice must not have made it too easy.
     expect(compared.compared).toBeGreaterThan(5)
     expect(compared.highest).toBeGreaterThan(2)
+  })
+
+  it.each([11, 12, 13, 14, 15, 16])('so do those that go on from what is known (seed %i)', async (seed) => {
+    const identity = await serverIdentity(env)
+    const seen = await withRoom(await roomWithMallory(), (room) => {
+      const roll = dice(seed)
+      begin(room)
+      const pushRules = ruleSets[seed % ruleSets.length] ?? {}
+      const rung: string[] = []
+      let known: { after: number; unread: number } | undefined
+      let shortcuts = 0
+      for (let step = 0; step < 300; step++) {
+        if (roll(3) === 0) happen(room, identity, roll)
+        else more(room, identity, roll)
+        if (roll(3) > 0) continue
+        if (roll(4) === 0) room.memory.unread.clear()
+        const request = { reader: bob, pushRules, ignoredUsers: [], after: 'now' as const, ...known }
+        const news = pushNews(room, request) ?? expect.fail()
+        rung.push(...news.notifications.map(({ event_id }) => event_id))
+        const isJoined = told(room, pushRules, false) !== undefined
+        if (isJoined) {
+          const sum = Object.values(slowly(room, pushRules)).reduce((total, [counted]) => total + counted, 0)
+          expect(news.unread, `step ${step}`).toBe(sum)
+          if (known && news.unread > known.unread) shortcuts += 1
+        }
+        // Somebody who was out counts anew.
+        known = isJoined ? { after: news.pos, unread: news.unread } : undefined
+      }
+      // What rings, rings once, and is never one's own.
+      expect(new Set(rung).size).toBe(rung.length)
+      const senders = rung.map((id) => room.reader.eventById(parseEventId(id) ?? expect.fail())?.sender)
+      expect(senders).not.toContain(bob)
+      return { rung: rung.length, shortcuts }
+    })
+    expect(seen.rung).toBeGreaterThan(2)
+    expect(seen.shortcuts).toBeGreaterThan(2)
   })
 })
