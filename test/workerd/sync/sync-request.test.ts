@@ -64,13 +64,13 @@ describe('a sync', () => {
   })
 
   test('with the token of somebody else, of the future or of Synapse starts anew, at once', async () => {
-    await alice.put(`/user/${encodeURIComponent(alice.userId)}/account_data/org.example.mine`, {})
+    await alice.put(`/user/${encodeURIComponent(alice.userId)}/account_data/org.example.mine`, { n: 1 })
     const mine = await sync(alice)
     const theirs = await sync(bob)
     const future = mine.next_batch.replace(/^s[0-9]+/, 's4000000000')
     for (const since of [theirs.next_batch, future, 's72594_4483_1934']) {
       const answer = await sync(alice, { since, timeout: 60_000 })
-      expect(answer.account_data?.events).toContainEqual({ type: 'org.example.mine', content: {} })
+      expect(answer.account_data?.events).toContainEqual({ type: 'org.example.mine', content: { n: 1 } })
     }
   })
 

@@ -70,7 +70,7 @@ describe('a client that waits', () => {
     const alice = newUser()
     const eve = parseUserId('@eve:test.local') ?? fail('eve')
     const changes = [
-      () => alice.object.setAccountData({ type: 'x', content: {} }),
+      () => alice.object.setAccountData({ type: 'x', content: { n: 1 } }),
       () => alice.object.sendToDevice({ deviceId: 'D', event: { sender: eve, type: 't', content: {} } }),
       () => alice.object.deviceListChanged({ userId: eve, left: false }),
     ]
