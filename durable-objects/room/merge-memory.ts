@@ -9,15 +9,21 @@ import type { StateMap } from '#protocol/events/state-map.ts'
 import { Lru } from '../shared/lru.ts'
 import type { GroupId } from './stored-event.ts'
 
+/** A whole state that was read. */
+export interface KnownState {
+  readonly group: GroupId
+  readonly state: StateMap
+}
+
 /** Some 15 MB of an object's 128. A larger state is read anew each time. */
 const rememberedPlaces = 50_000
 
 export class MergeMemory {
   /** By the merged groups' IDs in order: a fork that stays open is resolved once. */
   readonly groups = new Lru<string, GroupId>(200)
-  #latest: { readonly group: GroupId; readonly state: StateMap } | undefined
+  #latest: KnownState | undefined
 
-  get latest(): { readonly group: GroupId; readonly state: StateMap } | undefined {
+  get latest(): KnownState | undefined {
     return this.#latest
   }
 

@@ -8,6 +8,7 @@ import type { EventId } from '#protocol/identifiers/event-id.ts'
 import { resolveState } from '#protocol/state-resolution/resolve-state.ts'
 
 import { authGraph } from './auth-graph.ts'
+import type { KnownState } from './merge-memory.ts'
 import type { Room } from './room.ts'
 import { type GroupId, type Nid, outcomes } from './stored-event.ts'
 
@@ -37,7 +38,13 @@ function differentStates({ groups }: Room, ids: readonly GroupId[]): GroupId[] {
 /** Resolves, and hangs what comes out on `parent`, the first of the groups. */
 function resolveGroups(room: Room, parent: GroupId, ids: readonly GroupId[]): GroupId {
   const { reader, groups, crypto, merges } = room
-  const stateSets = ids.map((id) => stateOf(room, id))
+  // Each is told by how it differs from the one before: they share their keys and IDs, and only the first is read whole.
+  let near = merges.latest
+  const stateSets = ids.map((id) => {
+    const state = stateOf(room, id, near)
+    near = { group: id, state }
+    return state
+  })
   const resolved = resolveState({
     rules: reader.rules,
     stateSets,
@@ -64,14 +71,13 @@ function nidOf({ reader }: Room, eventId: EventId): Nid {
   return nid
 }
 
-/** The whole state of a group, by event ID: the latest one that was read, with what is different. */
-function stateOf(room: Room, group: GroupId): StateMap {
-  const { groups, merges } = room
-  const { latest } = merges
-  if (latest?.group === group) return latest.state
-  const state = new Map(latest?.state)
-  const changes = latest
-    ? [...groups.diff(latest.group, group)].map(([key, [, nid]]) => [key, nid] as const)
+/** The whole state of a group, by event ID: that of a group that was read before, with what is different. */
+function stateOf(room: Room, group: GroupId, near: KnownState | undefined): StateMap {
+  const { groups } = room
+  if (near?.group === group) return near.state
+  const state = new Map(near?.state)
+  const changes = near
+    ? [...groups.diff(near.group, group)].map(([key, [, nid]]) => [key, nid] as const)
     : [...groups.readAll(group)]
   const eventIds = eventIdsOf(
     room,
@@ -83,7 +89,6 @@ function stateOf(room: Room, group: GroupId): StateMap {
     else if (eventId === undefined) throw new Error(`no event has nid ${nid}`)
     else state.set(key, eventId)
   }
-  merges.noteState(group, state)
   return state
 }
 
