@@ -76,138 +76,131 @@ async function quiet(asked: readonly unknown[]): Promise<number> {
   return asked.length
 }
 
-describe.each<RoomVersion>(['1', '12'])(
-  'case 20: in room version %s a bad event fails alone, one',
-  (version) => {
-    const strict = Number(version) >= 6
-    const lies: [string, boolean, (shared: Shared, honest: JsonObject) => JsonValue][] = [
-      ['that is null', true, () => null],
-      ['that is a list', true, () => []],
-      ['of an unknown room (case 21)', true, (_, honest) => ({ ...honest, room_id: '!unknown:evil.test' })],
-      [
-        'without a room',
-        true,
-        ({ room }, honest) => (room.rules.roomIdIsCreateHash ? null : { ...honest, room_id: undefined }),
-      ],
-      [
-        'with a float (case 6)',
-        strict,
-        ({ room, server }, honest) => resigned(room, server, { ...honest, content: { body: 'bad', a: 0.5 } }),
-      ],
-      [
-        'with 200 kB (case 6)',
-        true,
-        ({ room, server }, honest) => resigned(room, server, { ...honest, content: { body: 'b'.repeat(200_000) } }),
-      ],
-      [
-        'with an integer too large (case 6)',
-        strict,
-        ({ room, server }, honest) => resigned(room, server, { ...honest, content: { body: 'bad', a: 2 ** 53 } }),
-      ],
-      ['with a negative depth', true, ({ room, server }, honest) => resigned(room, server, { ...honest, depth: -5 })],
-      [
-        'with a depth that is text',
-        true,
-        ({ room, server }, honest) => resigned(room, server, { ...honest, depth: '5' }),
-      ],
-      [
-        'of a type of 300 bytes',
-        true,
-        ({ room, server }, honest) => resigned(room, server, { ...honest, type: 't'.repeat(300) }),
-      ],
-      [
-        'of a sender of 300 bytes',
-        true,
-        ({ room, server }, honest) => resigned(room, server, { ...honest, sender: `@${'s'.repeat(300)}:${server}` }),
-      ],
-      [
-        'with 30 prev_events',
-        true,
-        ({ room, server }, honest) =>
-          resigned(room, server, { ...honest, prev_events: Array(30).fill(list(honest, 'prev_events')[0]) }),
-      ],
-      [
-        'with 20 auth_events',
-        true,
-        ({ room, server }, honest) =>
-          resigned(room, server, { ...honest, auth_events: Array(20).fill(list(honest, 'auth_events')[0]) }),
-      ],
-      [
-        'with prev_events of numbers',
-        true,
-        ({ room, server }, honest) => resigned(room, server, { ...honest, prev_events: [1, {}] }),
-      ],
-      [
-        'with no prev_events',
-        true,
-        ({ room, server }, honest) => resigned(room, server, { ...honest, prev_events: [] }),
-      ],
-      [
-        'whose content is text',
-        true,
-        ({ room, server }, honest) => resigned(room, server, { ...honest, content: 'bad' }),
-      ],
-      ['that is not signed (case 25)', true, (_, honest) => ({ ...honest, signatures: {} })],
-      [
-        'with a signature of nonsense',
-        true,
-        ({ server }, honest) => ({ ...honest, signatures: { [server]: { 'ed25519:1': 'nonsense' } } }),
-      ],
-      ['with signatures that are no object', true, (_, honest) => ({ ...honest, signatures: [] })],
-      [
-        'signed by another server than its sender’s (case 25)',
-        true,
-        ({ room, server }) =>
-          room.draft('m.room.message', undefined, { body: 'bad' }, user('@victim:good.test:1'), { signedBy: server })
-            .json,
-      ],
-      [
-        'in the name of a user of ours (case 8)',
-        true,
-        ({ room, server }) =>
-          room.draft('m.room.message', undefined, { body: 'bad' }, user(alice.userId), { signedBy: server }).json,
-      ],
-      [
-        'of a sender who is not in the room (case 7)',
-        true,
-        ({ room, creator }) =>
-          room.draft('m.room.message', undefined, { body: 'bad' }, neighbour(creator, 'nobody')).json,
-      ],
-      [
-        'that cites auth events that do not belong (case 7)',
-        true,
-        ({ room, creator }) =>
-          room.draft('m.room.message', undefined, { body: 'bad' }, creator, {
-            authEvents: [room.events[0]?.pdu.event_id ?? room.lastId],
-          }).json,
-      ],
-    ]
+describe.each<RoomVersion>(['1', '12'])('case 20: in room version %s a bad event fails alone, one', (version) => {
+  const strict = Number(version) >= 6
+  const lies: [string, boolean, (shared: Shared, honest: JsonObject) => JsonValue][] = [
+    ['that is null', true, () => null],
+    ['that is a list', true, () => []],
+    ['of an unknown room (case 21)', true, (_, honest) => ({ ...honest, room_id: '!unknown:evil.test' })],
+    [
+      'without a room',
+      true,
+      ({ room }, honest) => (room.rules.roomIdIsCreateHash ? null : { ...honest, room_id: undefined }),
+    ],
+    [
+      'with a float (case 6)',
+      strict,
+      ({ room, server }, honest) => resigned(room, server, { ...honest, content: { body: 'bad', a: 0.5 } }),
+    ],
+    [
+      'with 200 kB (case 6)',
+      true,
+      ({ room, server }, honest) => resigned(room, server, { ...honest, content: { body: 'b'.repeat(200_000) } }),
+    ],
+    [
+      'with an integer too large (case 6)',
+      strict,
+      ({ room, server }, honest) => resigned(room, server, { ...honest, content: { body: 'bad', a: 2 ** 53 } }),
+    ],
+    ['with a negative depth', true, ({ room, server }, honest) => resigned(room, server, { ...honest, depth: -5 })],
+    [
+      'with a depth that is text',
+      true,
+      ({ room, server }, honest) => resigned(room, server, { ...honest, depth: '5' }),
+    ],
+    [
+      'of a type of 300 bytes',
+      true,
+      ({ room, server }, honest) => resigned(room, server, { ...honest, type: 't'.repeat(300) }),
+    ],
+    [
+      'of a sender of 300 bytes',
+      true,
+      ({ room, server }, honest) => resigned(room, server, { ...honest, sender: `@${'s'.repeat(300)}:${server}` }),
+    ],
+    [
+      'with 30 prev_events',
+      true,
+      ({ room, server }, honest) =>
+        resigned(room, server, { ...honest, prev_events: Array(30).fill(list(honest, 'prev_events')[0]) }),
+    ],
+    [
+      'with 20 auth_events',
+      true,
+      ({ room, server }, honest) =>
+        resigned(room, server, { ...honest, auth_events: Array(20).fill(list(honest, 'auth_events')[0]) }),
+    ],
+    [
+      'with prev_events of numbers',
+      true,
+      ({ room, server }, honest) => resigned(room, server, { ...honest, prev_events: [1, {}] }),
+    ],
+    ['with no prev_events', true, ({ room, server }, honest) => resigned(room, server, { ...honest, prev_events: [] })],
+    [
+      'whose content is text',
+      true,
+      ({ room, server }, honest) => resigned(room, server, { ...honest, content: 'bad' }),
+    ],
+    ['that is not signed (case 25)', true, (_, honest) => ({ ...honest, signatures: {} })],
+    [
+      'with a signature of nonsense',
+      true,
+      ({ server }, honest) => ({ ...honest, signatures: { [server]: { 'ed25519:1': 'nonsense' } } }),
+    ],
+    ['with signatures that are no object', true, (_, honest) => ({ ...honest, signatures: [] })],
+    [
+      'signed by another server than its sender’s (case 25)',
+      true,
+      ({ room, server }) =>
+        room.draft('m.room.message', undefined, { body: 'bad' }, user('@victim:good.test:1'), { signedBy: server })
+          .json,
+    ],
+    [
+      'in the name of a user of ours (case 8)',
+      true,
+      ({ room, server }) =>
+        room.draft('m.room.message', undefined, { body: 'bad' }, user(alice.userId), { signedBy: server }).json,
+    ],
+    [
+      'of a sender who is not in the room (case 7)',
+      true,
+      ({ room, creator }) =>
+        room.draft('m.room.message', undefined, { body: 'bad' }, neighbour(creator, 'nobody')).json,
+    ],
+    [
+      'that cites auth events that do not belong (case 7)',
+      true,
+      ({ room, creator }) =>
+        room.draft('m.room.message', undefined, { body: 'bad' }, creator, {
+          authEvents: [room.events[0]?.pdu.event_id ?? room.lastId],
+        }).json,
+    ],
+  ]
 
-    it.each(lies)('%s', async (_, hidden, lie) => {
-      const all = await shared(version)
-      const { room, creator, server } = all
-      const honest = room.draft('m.room.message', undefined, { msgtype: 'm.text', body: 'bad' }, creator).json
-      const good = room.draft('m.room.message', undefined, { msgtype: 'm.text', body: 'good' }, creator)
-      const pdus = [lie(all, honest), good.json, lie(all, honest)]
-      const { status, body } = await transact(server, { pdus })
-      expect({ status, good: body.pdus[good.event_id] }).toEqual({ status: 200, good: {} })
-      const seen = await messagesOf(room)
-      expect(seen).toContain('good')
-      if (hidden) expect(seen).toEqual(['good'])
-    })
+  it.each(lies)('%s', async (_, hidden, lie) => {
+    const all = await shared(version)
+    const { room, creator, server } = all
+    const honest = room.draft('m.room.message', undefined, { msgtype: 'm.text', body: 'bad' }, creator).json
+    const good = room.draft('m.room.message', undefined, { msgtype: 'm.text', body: 'good' }, creator)
+    const pdus = [lie(all, honest), good.json, lie(all, honest)]
+    const { status, body } = await transact(server, { pdus })
+    expect({ status, good: body.pdus[good.event_id] }).toEqual({ status: 200, good: {} })
+    const seen = await messagesOf(room)
+    expect(seen).toContain('good')
+    if (hidden) expect(seen).toEqual(['good'])
+  })
 
-    it('that nests a thousand levels', async () => {
-      const { room, creator, server } = await shared(version)
-      let deep: JsonObject = {}
-      for (let level = 0; level < 900; level++) deep = { deep }
-      const { hashes, signatures, ...bare } = room.draft('m.room.message', undefined, { body: 'bad' }, creator).json
-      const good = room.draft('m.room.message', undefined, { msgtype: 'm.text', body: 'good' }, creator)
-      const pdus = [{ ...bare, hashes, signatures, content: { body: 'bad', deep } }, good.json]
-      expect((await transact(server, { pdus })).status).toBe(200)
-      expect(await messagesOf(room)).toContain('good')
-    })
-  },
-)
+  it('that nests a thousand levels', async () => {
+    const { room, creator, server } = await shared(version)
+    let deep: JsonObject = {}
+    for (let level = 0; level < 900; level++) deep = { deep }
+    const { hashes, signatures, ...bare } = room.draft('m.room.message', undefined, { body: 'bad' }, creator).json
+    const good = room.draft('m.room.message', undefined, { msgtype: 'm.text', body: 'good' }, creator)
+    const pdus = [{ ...bare, hashes, signatures, content: { body: 'bad', deep } }, good.json]
+    expect((await transact(server, { pdus })).status).toBe(200)
+    expect(await messagesOf(room)).toContain('good')
+  })
+})
 
 describe('case 5: a rejected event', () => {
   it('changes no state, is built upon by nobody, and takes down what cites it', async () => {
