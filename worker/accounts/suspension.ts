@@ -20,6 +20,8 @@ const allowed: ReadonlySet<string> = new Set([
   'setPushRuleEnabled',
   'setPushRuleActions',
   'postPusher',
+  'subscribeToThread',
+  'unsubscribeFromThread',
   'setAccountData',
   'setAccountDataPerRoom',
   'deleteAccountData',
