@@ -8,6 +8,7 @@ import knownRooms from './0003_known_rooms.sql'
 import encryptionKeys from './0004_encryption_keys.sql'
 import loginTokens from './0008_login_tokens.sql'
 import media from './0005_media.sql'
+import mediaCare from './0012_media_care.sql'
 import openIdTokens from './0006_openid_tokens.sql'
 import people from './0009_people.sql'
 import pushers from './0007_pushers.sql'
@@ -31,4 +32,5 @@ export const migrations: readonly Migration[] = [
   { name: '0008_login_tokens', sql: loginTokens },
   { name: '0009_people', sql: people },
   { name: '0007_pushers', sql: pushers },
+  { name: '0012_media_care', sql: mediaCare },
 ]

@@ -17,6 +17,14 @@ export interface SettingVariables {
   readonly CLIENT_ADDRESS_HEADER?: string
   /** Megabytes of an upload at most. */
   readonly MAX_UPLOAD_MB?: string
+  /** Megabytes that one user may have uploaded in all; 0: any number. */
+  readonly USER_MEDIA_QUOTA_MB?: string
+  /** Days after the last look for which copies of other servers' media, and pictures of previews, are kept; 0: for ever. */
+  readonly REMOTE_MEDIA_DAYS?: string
+  /** Whether new media is for users who are signed in alone: on or off. */
+  readonly FREEZE_UNAUTHENTICATED_MEDIA?: string
+  /** Whether users may ask what is behind a URL: off or on. */
+  readonly URL_PREVIEWS?: string
   readonly PASSWORD_COST?: string
   /** URL of a DNS-over-HTTPS resolver with the JSON API, or off. */
   readonly DNS_OVER_HTTPS?: string

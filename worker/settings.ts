@@ -41,6 +41,13 @@ export interface Settings {
   readonly passwordCost: number
   /** Bytes of an upload, and of a file that is fetched from another server. */
   readonly maxUploadSize: number
+  /** Bytes that one user may have uploaded in all; undefined: any number. */
+  readonly userMediaQuota: number | undefined
+  /** Days after the last look for which copies of other servers' media are kept; undefined: for ever. */
+  readonly remoteMediaDays: number | undefined
+  /** New media is not given out without a token. */
+  readonly freezesUnauthenticatedMedia: boolean
+  readonly urlPreviews: boolean
   /** TURN servers for calls; undefined: there are none. */
   readonly turn: TurnSettings | undefined
   /** Other servers may read the directory of published rooms. */
@@ -94,6 +101,14 @@ function parseSettings(env: SettingVariables): Settings {
       env.CLIENT_ADDRESS_HEADER === 'none' ? undefined : env.CLIENT_ADDRESS_HEADER || 'CF-Connecting-IP',
     passwordCost: wholeNumber('PASSWORD_COST', env.PASSWORD_COST, { least: 1, most: 16, otherwise: 5 }),
     maxUploadSize: wholeNumber('MAX_UPLOAD_MB', env.MAX_UPLOAD_MB, { least: 1, most: 500, otherwise: 50 }) * 1_000_000,
+    userMediaQuota:
+      wholeNumber('USER_MEDIA_QUOTA_MB', env.USER_MEDIA_QUOTA_MB, { least: 0, most: 999_999, otherwise: 0 }) *
+        1_000_000 || undefined,
+    remoteMediaDays:
+      wholeNumber('REMOTE_MEDIA_DAYS', env.REMOTE_MEDIA_DAYS, { least: 0, most: 36_500, otherwise: 90 }) || undefined,
+    freezesUnauthenticatedMedia:
+      oneOf('FREEZE_UNAUTHENTICATED_MEDIA', env.FREEZE_UNAUTHENTICATED_MEDIA, ['on', 'off']) === 'on',
+    urlPreviews: oneOf('URL_PREVIEWS', env.URL_PREVIEWS, ['off', 'on']) === 'on',
     turn: turnServers(env),
     queryAccessTokens: oneOf('QUERY_ACCESS_TOKENS', env.QUERY_ACCESS_TOKENS, ['on', 'off']) === 'on',
     support: { contacts: contacts(env), page: webAddress('SUPPORT_PAGE', env.SUPPORT_PAGE) },

@@ -71,6 +71,28 @@ const table = {
     fallback: '50',
     check: (value) => (/^\d+$/.test(value) && +value >= 1 && +value <= 500 ? undefined : 'must be from 1 to 500'),
   },
+  'user-media-quota-mb': {
+    env: 'USER_MEDIA_QUOTA_MB',
+    value: 'MEGABYTES',
+    help: 'what one person may have uploaded in all; unless given, any amount',
+  },
+  'remote-media-days': {
+    env: 'REMOTE_MEDIA_DAYS',
+    value: 'DAYS',
+    help: 'how long files of other servers are kept after the last look, 0 for ever; unless given, 90',
+  },
+  'freeze-unauthenticated-media': {
+    env: 'FREEZE_UNAUTHENTICATED_MEDIA',
+    value: 'on|off',
+    help: 'files that are uploaded from now on are for people who are signed in alone; unless given, on',
+    check: oneOf('on', 'off'),
+  },
+  'url-previews': {
+    env: 'URL_PREVIEWS',
+    value: 'on|off',
+    help: 'this server looks up what is behind links in messages, for a preview; unless given, off',
+    check: oneOf('on', 'off'),
+  },
   'default-room-version': {
     env: 'DEFAULT_ROOM_VERSION',
     value: 'VERSION',
@@ -254,6 +276,10 @@ export function parseOptions(
 }
 
 const passedOn = [
+  'user-media-quota-mb',
+  'remote-media-days',
+  'freeze-unauthenticated-media',
+  'url-previews',
   'presence',
   'mail-from',
   'mail-url',

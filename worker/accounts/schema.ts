@@ -335,14 +335,57 @@ export const media = sqliteTable(
     createdAt: integer('created_at').notNull(),
     /** When the upload must have been done; null for media that is there. */
     expiresAt: integer('expires_at'),
+    /** When somebody last asked for it, up to a day behind. */
+    lastAccessAt: integer('last_access_at').notNull().default(0),
+    /** False: uploaded before the freeze, so the paths without a token give it out too. */
+    needsToken: integer('needs_token', { mode: 'boolean' }).notNull().default(true),
+    /** The picture of a URL preview: of this server, and fetched again when it is lost. */
+    isPreview: integer('is_preview', { mode: 'boolean' }).notNull().default(false),
+    /** The admin who forbade it to be given out. The row stays, so that a copy is not fetched again. */
+    quarantinedBy: text('quarantined_by').$type<UserId>(),
+    /** An admin keeps it from being quarantined along with others. */
+    isProtected: integer('is_protected', { mode: 'boolean' }).notNull().default(false),
   },
   (table) => [
     primaryKey({ columns: [table.serverName, table.mediaId] }),
     index('media_awaited')
       .on(table.uploader, table.expiresAt)
       .where(sql`${table.storageKey} IS NULL`),
+    index('media_by_uploader').on(table.uploader, table.createdAt, table.size),
+    index('media_by_storage_key').on(table.storageKey),
+    index('media_copies')
+      .on(table.lastAccessAt)
+      .where(sql`${table.uploader} IS NULL`),
+    index('media_of_previews')
+      .on(table.sha256)
+      .where(sql`${table.isPreview} = 1`),
   ],
 )
+
+/** What URL previews said, by URL and language. May be lost. */
+export const urlPreviews = sqliteTable(
+  'url_previews',
+  {
+    url: text('url').notNull(),
+    language: text('language').notNull(),
+    /** JSON: the Open Graph object, or `{"failure": reason}`; null until the first answer is there. */
+    answer: text('answer'),
+    expiresAt: integer('expires_at').notNull(),
+    /** Until when somebody is expected to be fetching it. */
+    claimedUntil: integer('claimed_until').notNull(),
+  },
+  (table) => [
+    primaryKey({ columns: [table.url, table.language] }),
+    index('url_previews_by_expiry').on(table.expiresAt),
+  ],
+)
+
+/** One row: how far the search for bytes without a row has come. */
+export const mediaSweep = sqliteTable('media_sweep', {
+  id: integer('id').primaryKey(),
+  /** The last key in R2 that was looked at; null: begin at the first. */
+  after: text('after'),
+})
 
 /** Tokens by which other services learn who a user is. Spec: client-server-api/#openid. */
 export const openIdTokens = sqliteTable(

@@ -15,6 +15,8 @@ export interface FetchLimits {
   readonly allowPrivateAddresses: boolean
   /** Redirects that are followed at most; none unless told. */
   readonly redirects?: number
+  /** Plain http to public addresses is allowed as well: for the web at large. */
+  readonly plainHttp?: true
   /** Ends it in place of `timeoutMs`: for Durable Objects, which a timer that nobody clears keeps from sleeping. */
   readonly signal?: AbortSignal
 }
@@ -79,7 +81,7 @@ export async function readCapped(
 }
 
 function addressFault(url: URL, limits: FetchLimits): FetchFailure | undefined {
-  if (url.protocol !== 'https:' && !(url.protocol === 'http:' && limits.allowPrivateAddresses)) {
+  if (url.protocol !== 'https:' && !(url.protocol === 'http:' && (limits.plainHttp || limits.allowPrivateAddresses))) {
     return { ok: false, kind: 'refused_address', message: `${url.protocol} is not allowed` }
   }
   if (limits.allowPrivateAddresses || isPublicHost(url.hostname)) return undefined
