@@ -122,6 +122,7 @@ describe.each(everyWay)(told, ({ version, of, from }) => {
     expect(fieldOf(member, 'join_authorised_via_users_server')).toBe(alice.userId)
     // The server of the joining side has nobody who may invite, so that it has to ask.
     await join(carol, club, alice)
+    await sees(alice, club, carol, 'join')
     await join(carol, roomId, alice)
     await sees(alice, roomId, carol, 'join')
     await agree(roomId, alice, bob)
@@ -152,6 +153,8 @@ describe.each(everyWay)(told, ({ version, of, from }) => {
     await join(bob, roomId, alice)
     await join(carol, roomId, alice)
     await join(dave, roomId, alice)
+    await sees(alice, roomId, carol, 'join')
+    await sees(bob, roomId, dave, 'join')
     await treat(alice, 'kick', roomId, carol)
     await sees(bob, roomId, carol, 'leave')
     await forbidden(carol.call('PUT', inRoom(roomId, '/send/m.room.message/late'), { body: 'x' }))
