@@ -36,7 +36,7 @@ export class FarRoom {
   #state: ReadonlyMap<string, Pdu> = new Map()
   #last: Pdu | undefined
   // Two rooms of the same moment would be the same room in version 12, whose ID is a hash.
-  #clock = Date.now() - 100_000 - ++rooms
+  #clock = Date.now() - 100_000 + ++rooms
 
   constructor(server: OtherServer, version: RoomVersion = '11') {
     this.server = server
