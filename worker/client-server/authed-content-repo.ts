@@ -3,6 +3,7 @@ import { cleanFileName } from '../../r2-media/content-disposition.ts'
 import { mxcUriOf } from '../media/media-path.ts'
 import { download, downloadThumbnail } from '../media/download.ts'
 import { operation } from '../operation.ts'
+import { previewUrl } from './content-repo.ts'
 
 /** Spec: client-server-api/#get_matrixclientv1mediadownloadservernamemediaid */
 export const getContentAuthed = operation(
@@ -30,4 +31,11 @@ export const getConfigAuthed = operation(
   'GET /_matrix/client/v1/media/config',
   { id: 'getConfigAuthed', auth: 'accessToken', guests: true },
   ({ settings }) => ({ 'm.upload.size': settings.maxUploadSize }),
+)
+
+/** Spec: client-server-api/#get_matrixclientv1mediapreview_url */
+export const getUrlPreviewAuthed = operation(
+  'GET /_matrix/client/v1/media/preview_url',
+  { id: 'getUrlPreviewAuthed', auth: 'accessToken' },
+  (call) => previewUrl(call),
 )

@@ -6,11 +6,13 @@
  * newer than the freeze, so they never answer with any.
  */
 import { printMxcUri } from '#protocol/identifiers/mxc-uri.ts'
+import type { JsonObject } from '#protocol/json/json.ts'
 
 import { newMediaId } from '../../r2-media/media-key.ts'
 import { addMedia, awaitMedia, completeMedia, countAwaited, findMedia } from '../accounts/media.ts'
 import { receiveUpload } from '../media/receive-upload.ts'
 import { mxcUriOf } from '../media/media-path.ts'
+import { urlPreview } from '../media/preview/url-preview.ts'
 import { limitUser } from '../middleware/rate-limit.ts'
 import { type Answer, type Call, operation } from '../operation.ts'
 import { refuse, refuseForNow } from '../refusal.ts'
@@ -72,6 +74,21 @@ export const getConfig = operation(
   { id: 'getConfig', auth: 'accessToken', guests: true, r0: true },
   ({ settings }) => ({ 'm.upload.size': settings.maxUploadSize }),
 )
+
+/** Spec: client-server-api/#get_matrixmediav3preview_url */
+export const getUrlPreview = operation(
+  'GET /_matrix/media/v3/preview_url',
+  { id: 'getUrlPreview', auth: 'accessToken', r0: true },
+  (call) => previewUrl(call),
+)
+
+/** As if the endpoint were not there while previews are off. */
+export function previewUrl(call: Call<'', 'accessToken', undefined>): Promise<JsonObject> {
+  const { settings, requester, query } = call
+  if (!settings.urlPreviews) return refuse('unrecognized', 'This server makes no previews')
+  limitUser('preview', requester.userId, settings)
+  return urlPreview(call, query.get('url') ?? refuse('missing_param', 'url is missing'))
+}
 
 /** Spec: client-server-api/#get_matrixmediav3downloadservernamemediaid */
 export const getContent = operation(

@@ -17,6 +17,8 @@ export interface FetchLimits {
   readonly redirects?: number
   /** Plain http to public addresses is allowed as well: for the web at large. */
   readonly plainHttp?: true
+  /** Hosts, with their ports where those are not the usual ones, that are not asked: this server itself. */
+  readonly exceptHosts?: readonly string[]
   /** Ends it in place of `timeoutMs`: for Durable Objects, which a timer that nobody clears keeps from sleeping. */
   readonly signal?: AbortSignal
 }
@@ -83,6 +85,9 @@ export async function readCapped(
 function addressFault(url: URL, limits: FetchLimits): FetchFailure | undefined {
   if (url.protocol !== 'https:' && !(url.protocol === 'http:' && (limits.plainHttp || limits.allowPrivateAddresses))) {
     return { ok: false, kind: 'refused_address', message: `${url.protocol} is not allowed` }
+  }
+  if (limits.exceptHosts?.includes(url.host)) {
+    return { ok: false, kind: 'refused_address', message: `${url.host} is this server` }
   }
   if (limits.allowPrivateAddresses || isPublicHost(url.hostname)) return undefined
   return { ok: false, kind: 'refused_address', message: `${url.hostname} is not a public address` }
