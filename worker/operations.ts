@@ -332,6 +332,8 @@ export const operations: readonly Operation[] = [
   contentRepo.createContent,
   contentRepo.uploadContentToMXC,
   contentRepo.getConfig,
+  contentRepo.getUrlPreview,
+  authedContentRepo.getUrlPreviewAuthed,
   contentRepo.getContent,
   contentRepo.getContentOverrideName,
   contentRepo.getContentThumbnail,
