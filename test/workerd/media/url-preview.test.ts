@@ -57,7 +57,7 @@ async function preview(
   { token = alice.accessToken, settings = strict, headers, path: at = path }: Told = {},
 ) {
   const authorization = { Authorization: `Bearer ${token}`, ...headers }
-  const { status, body } = await askServer(
+  const { status, body } = await askServer<Record<string, string>>(
     settings,
     'GET',
     `${at}?url=${encodeURIComponent(url)}`,
@@ -93,7 +93,7 @@ describe('a page', () => {
           'matrix:image:size': picture.byteLength,
         },
       })
-      const copy = await download(alice.accessToken, String(body['og:image']).slice('mxc://'.length))
+      const copy = await download(alice.accessToken, body['og:image'].slice('mxc://'.length))
       expect(copy.bytes).toEqual(picture)
     },
   )
