@@ -60,7 +60,7 @@ export interface Call<Path extends string, A extends Auth, Body> {
         ? Requester | undefined
         : undefined
   /** Keeps the Worker alive for work that the answer need not wait for. */
-  waitUntil(work: Promise<unknown>): void
+  readonly waitUntil: (work: Promise<unknown>) => void
 }
 
 export interface OperationOptions<A extends Auth, Schema extends GenericSchema | undefined> {

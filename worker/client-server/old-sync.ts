@@ -35,7 +35,7 @@ export const initialSync = operation(
     const room = { timeline: { limit }, include_leave: archived }
     const answer = await synced(call, { filter: JSON.stringify({ room }), use_state_after: 'true' })
     const rooms = objectIn(answer, 'rooms')
-    const end = String(answer['next_batch'])
+    const end = endOf(answer)
     const inside = (section: string, membership: string) =>
       Object.entries(objectIn(rooms, section)).map(([roomId, slice]) => oldRoom(roomId, membership, slice, end))
     const { userId } = call.requester
@@ -109,7 +109,7 @@ async function stream(call: Asked, from: string | undefined, timeout: number, on
   for (let since = start; ;) {
     const left = Math.max(0, deadline - Date.now())
     const answer = await synced(call, { filter, since, timeout: String(left) })
-    const end = String(answer['next_batch'])
+    const end = endOf(answer)
     const chunk = eventsIn(objectIn(answer, 'rooms'), call.requester.userId, only)
     if (chunk.length > 0 || Date.now() >= deadline) return { start, end, chunk }
     since = end
@@ -136,7 +136,7 @@ function eventsIn(rooms: JsonObject, reader: UserId, only: RoomId | undefined): 
 /** A token for the present. */
 async function now(call: Asked): Promise<string> {
   const little = { room: { timeline: { limit: 1 }, state: { lazy_load_members: true } } }
-  return String((await synced(call, { filter: JSON.stringify(little) }))['next_batch'])
+  return endOf(await synced(call, { filter: JSON.stringify(little) }))
 }
 
 /** The news of a room that anyone may read. */
@@ -188,6 +188,12 @@ async function synced(call: Asked, query: Readonly<Record<string, string>>): Pro
   const answer = await sync.handle({ ...call, query: new URLSearchParams(query) })
   const json: unknown = answer instanceof Response ? await answer.json() : answer
   return isObject(json) ? json : {}
+}
+
+function endOf(answer: JsonObject): string {
+  const { next_batch: end } = answer
+  if (typeof end !== 'string') throw new TypeError('an answer without next_batch')
+  return end
 }
 
 function objectIn(object: JsonObject, name: string): JsonObject {

@@ -52,7 +52,7 @@ function ask(env: Env, destination: ServerName, { filter, ...wishes }: Directory
   const limits = { timeoutMs, maxBytes }
   if (filter) return signedFetch(env, { destination, method: 'POST', path, body: { ...wishes, filter }, ...limits })
   const query = new URLSearchParams(Object.entries(wishes).map(([key, value]) => [key, String(value)]))
-  return signedFetch(env, { destination, method: 'GET', path: `${path}?${query}`, ...limits })
+  return signedFetch(env, { destination, method: 'GET', path: `${path}?${query.toString()}`, ...limits })
 }
 
 function pageOf(json: JsonObject): JsonObject {

@@ -6,6 +6,11 @@ import { createRegistrationToken } from '../../../worker/accounts/registration-t
 import { type Answer, anonymous, send } from '../client.ts'
 import { ask } from './servers.ts'
 
+function text(value: unknown): string {
+  if (typeof value !== 'string') throw new TypeError('no text')
+  return value
+}
+
 const fallback = (stage: string) => `/_matrix/client/v3/auth/${stage}/fallback/web`
 const submit = (stage: string, fields: Record<string, string>) =>
   send('POST', fallback(stage), new URLSearchParams(fields).toString(), {
@@ -30,7 +35,7 @@ test('a registration by token, whose stage is passed on the page', async () => {
   const register = (body: object) => ask({ REGISTRATION: 'token' }, 'POST', '/_matrix/client/v3/register', body)
   const asked = await register(wanted)
   expect(asked.status).toBe(401)
-  const session = String(asked.body['session'])
+  const session = text(asked.body['session'])
   const stage = 'm.login.registration_token'
   const page = await anonymous.get(`${fallback(stage)}?session=${session}`)
   expect(page).toMatchObject({ status: 200, text: expect.stringContaining('name="token"') })
@@ -46,7 +51,7 @@ test('a registration by token, whose stage is passed on the page', async () => {
 
 test('a page passes no stage that the operation does not ask for', async () => {
   const { body } = await anonymous.post('/register', { username: 'page-owner', password: 'page-owner password' })
-  expect(await submit('m.login.dummy', { session: String(body['session']) })).toMatchObject({ status: 200 })
+  expect(await submit('m.login.dummy', { session: text(body['session']) })).toMatchObject({ status: 200 })
   const wanted = { username: 'page-owner', password: 'page-owner password', auth: { session: body['session'] } }
   // Here the dummy stage is all there is.
   const registered = await anonymous.post<{ access_token: string }>('/register', wanted)
@@ -54,8 +59,8 @@ test('a page passes no stage that the operation does not ask for', async () => {
   const client = { Authorization: `Bearer ${registered.body.access_token}` }
   const get = (body: object) => send('POST', '/_matrix/client/v1/login/get_token', body, client)
   const { session } = (await get({})).body
-  expect((await submit('m.login.password', { session: String(session) })).status).toBe(404)
-  await submit('m.login.dummy', { session: String(session) })
+  expect((await submit('m.login.password', { session: text(session) })).status).toBe(404)
+  await submit('m.login.dummy', { session: text(session) })
   expect((await get({ auth: { session } })).status).toBe(401)
 })
 

@@ -37,7 +37,7 @@ test('a token asks for the password, each time, and signs in once', async () => 
   expect((await alice.post(path, { auth })).status).toBe(401)
   const token = given.body.login_token
   const [one, other] = await Promise.all([signIn(token, { device_id: 'PHONE' }), signIn(token)])
-  expect([one.status, other.status].sort()).toEqual([200, 403])
+  expect([one.status, other.status].toSorted((a, b) => a - b)).toEqual([200, 403])
   const { access_token } = (one.status === 200 ? one : other).body
   expect((await clientWith(access_token).get('/account/whoami')).body).toMatchObject({ user_id: alice.userId })
   expect(await signIn(token)).toMatchObject(refused(403, 'M_FORBIDDEN'))

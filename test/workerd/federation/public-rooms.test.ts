@@ -58,11 +58,10 @@ describe('our directory', () => {
       if (body.next_batch === undefined) break
       query = `?limit=2&since=${encodeURIComponent(body.next_batch)}`
     }
-    expect(seen.filter((name) => name?.startsWith('fed-')).sort()).toEqual([...names, 'fed-space'].sort())
+    expect(new Set(seen.filter((name) => name?.startsWith('fed-')))).toEqual(new Set([...names, 'fed-space']))
     const search = { filter: { generic_search_term: 'FED-T', room_types: [null] }, limit: 10 }
-    expect((await ask('POST', '/publicRooms', search)).body.chunk.map(({ name }) => name).sort()).toEqual(
-      ['fed-three', 'fed-two'].sort(),
-    )
+    const { chunk } = (await ask('POST', '/publicRooms', search)).body
+    expect(new Set(chunk.map(({ name }) => name))).toEqual(new Set(['fed-three', 'fed-two']))
     const spaces = await ask('POST', '/publicRooms', { filter: { room_types: ['m.space'] } })
     expect(spaces.body.chunk.map(({ name }) => name)).toEqual(['fed-space'])
     expect((await ask('GET', '/publicRooms?third_party_instance_id=irc')).body.chunk).toEqual([])

@@ -40,12 +40,10 @@ test('everything at once, then the news', async () => {
   await invite(alice, invited, bob)
 
   const first = await ok(bob.get<OldSync>('/initialSync?limit=2'))
-  expect(first.rooms.map(({ room_id, membership }) => [room_id, membership]).sort()).toEqual(
-    [
-      [roomId, 'join'],
-      [invited, 'invite'],
-    ].sort(),
-  )
+  expect(Object.fromEntries(first.rooms.map(({ room_id, membership }) => [room_id, membership]))).toEqual({
+    [roomId]: 'join',
+    [invited]: 'invite',
+  })
   const room = first.rooms.find(({ room_id }) => room_id === roomId) ?? expect.fail()
   expect(room.messages?.chunk.map(({ type }) => type)).toEqual(['m.room.message', 'm.room.member'])
   expect(room.messages?.chunk.every(({ room_id }) => room_id === roomId)).toBe(true)
@@ -78,7 +76,7 @@ test('one room, also for those who only look', async () => {
   await setState(alice, roomId, 'm.room.history_visibility', { history_visibility: 'world_readable' })
   const other = await createRoom(bob)
   const path = `/events?room_id=${encodeURIComponent(roomId)}&timeout=5000`
-  const begin = await ok(bob.get<Stream>(`${path.replace('5000', '0')}`))
+  const begin = await ok(bob.get<Stream>(path.replace('5000', '0')))
   expect(begin.chunk).toEqual([])
   const waiting = bob.get<Stream>(`${path}&from=${begin.end}`)
   await say(bob, other, 'elsewhere')

@@ -47,5 +47,12 @@ export function fitsIdentifier(text: string): boolean {
 /** Whether a text has at most 255 characters (code points). */
 export function fitsCharacters(text: string): boolean {
   if (text.length <= maxIdentifierBytes) return true
-  return text.length <= 2 * maxIdentifierBytes && [...text].length <= maxIdentifierBytes
+  return text.length <= 2 * maxIdentifierBytes && codePoints(text) <= maxIdentifierBytes
+}
+
+/** Unicode code points: a pair of surrogates is one. */
+export function codePoints(text: string): number {
+  let count = 0
+  for (const _ of text) count++
+  return count
 }

@@ -5,6 +5,7 @@
  * in double quotes stand together. A word also finds longer words that begin with it. Whatever is typed is text: nothing of
  * the index's own language gets through.
  */
+import { codePoints } from '../identifiers/characters.ts'
 import { apart, hasWord, type SearchText } from './search-text.ts'
 
 export interface SearchQuery {
@@ -43,6 +44,6 @@ export function parseSearchTerm(
 function expression(text: string, isPhrase: boolean): string {
   const spread = apart(text)
   const quoted = `"${spread.replaceAll('"', ' ')}"`
-  const findsLonger = !isPhrase && spread === text && [...text].length >= prefixFrom && /[\p{L}\p{M}]$/u.test(text)
+  const findsLonger = !isPhrase && spread === text && codePoints(text) >= prefixFrom && /[\p{L}\p{M}]$/u.test(text)
   return findsLonger ? `${quoted}*` : quoted
 }

@@ -4,6 +4,7 @@
  * Spec: client-server-api/#server-side-search "Pagination". A token holds, for each room that results were taken from, how far.
  * It fits the search it came from and no other. Nothing in it opens anything: rooms judge every event anew.
  */
+import { utf8ToBytes } from '@noble/hashes/utils.js'
 import { isObject, type JsonValue } from '../json/json.ts'
 import { decodeBase64, encodeBase64UrlUnpadded } from '../signing/base64.ts'
 
@@ -31,7 +32,7 @@ export interface SearchToken {
 export function formatSearchToken({ search, count, rooms, group }: SearchToken): string {
   const cursors = [...rooms].map(([room, { newest, taken }]): JsonValue => [room, newest, taken])
   const parts: JsonValue = [search, count, cursors, ...(group ? [[group.key, group.value]] : [])]
-  return encodeBase64UrlUnpadded(new TextEncoder().encode(JSON.stringify(parts)))
+  return encodeBase64UrlUnpadded(utf8ToBytes(encodeURIComponent(JSON.stringify(parts))))
 }
 
 /** Undefined for what no search gave out. */
@@ -66,7 +67,7 @@ function json(text: string): unknown {
   const bytes = decodeBase64(text)
   if (!bytes) return undefined
   try {
-    const value: unknown = JSON.parse(new TextDecoder().decode(bytes))
+    const value: unknown = JSON.parse(decodeURIComponent(String.fromCharCode(...bytes)))
     return isObject(value) ? undefined : value
   } catch {
     return undefined
