@@ -41,14 +41,14 @@ export interface Appended {
 }
 
 /**
- * Stores an event. One that is stored already stays as it is, except that an outlier gets its place in the DAG. Auth events
- * have to be stored before.
+ * Stores an event. One that is stored already stays as it is, except that an outlier gets its place in the DAG, also one that
+ * was rejected by its auth events: others build on it, and have to have a state. Auth events have to be stored before.
  */
 export function append(room: Room, arrival: Arrival): Appended {
   const { reader, transactor } = room
   const { pdu, outcome, stateBefore, source } = arrival
   const stored = source === 'own' ? undefined : reader.eventById(pdu.event_id)
-  if (stored && (stored.outcome !== outcomes.outlier || outcome === outcomes.outlier)) {
+  if (stored && (stored.stateBefore !== undefined || stateBefore === undefined)) {
     return { event: stored, changedMembers: [] }
   }
 

@@ -181,4 +181,8 @@ export const migrations: readonly string[] = [
   -- Senders whose account was erased (erasures.ts), with the state of the room at that time.
   CREATE TABLE erased_senders(user_id TEXT PRIMARY KEY, state_group INTEGER NOT NULL) WITHOUT ROWID;
   `,
+  `
+  -- How often a missing event was asked for in vain: see federation/holes.ts.
+  ALTER TABLE missing_events ADD COLUMN tries INTEGER NOT NULL DEFAULT 0;
+  `,
 ]

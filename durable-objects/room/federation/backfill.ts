@@ -16,8 +16,8 @@ import type { Messages, MessagesRequest } from '../messages.ts'
 import type { Room } from '../room.ts'
 import type { GroupId } from '../stored-event.ts'
 import { afterEvent, groupOf } from './explicit-state.ts'
-import { storeOutliers } from './fetch-missing.ts'
 import { FederationRequests } from './federation-requests.ts'
+import { storeOutliers } from './outliers.ts'
 import { missingPrevEvents, receivePdu } from './receive-pdu.ts'
 
 const perRequest = 100

@@ -1,25 +1,27 @@
 /**
- * Goes for what staged events build on, until none waits: first the events in between, then the state behind the hole.
+ * Goes for what staged events build on, until none waits: first the events in between, then the state behind the hole. A
+ * hole that was passed over like that is filled afterwards, as far as this server was in the room then.
  *
  * Spec: server-server-api/#backfilling-and-retrieving-missing-events. After every answer of another server the room is read
  * anew: it has moved meanwhile. One run is bounded; what it could not get is tried again by the room's alarm, with ever
- * longer pauses, from all servers in the room, for as long as the event waits.
+ * longer pauses, from all servers in the room, for as long as an event waits or a hole is open.
  */
-import { authOrder } from '#protocol/events/auth-order.ts'
 import type { Pdu } from '#protocol/events/pdu.ts'
 import type { EventId } from '#protocol/identifiers/event-id.ts'
-import { createEventIdOf } from '#protocol/identifiers/room-id.ts'
 import type { ServerName } from '#protocol/identifiers/server-name.ts'
 import { serverNameOf, type UserId } from '#protocol/identifiers/user-id.ts'
 
 import { withPolicySignatures } from './ask-policy-server.ts'
+import { takeHistory } from './backfill.ts'
 import { afterEvent, groupOf } from './explicit-state.ts'
 import { FederationRequests } from './federation-requests.ts'
 import type { Env } from '../../../worker/env.ts'
 import { mergeState } from '../merge-state.ts'
-import { missingPrevEvents, receiveOutlier, receivePdu } from './receive-pdu.ts'
+import { entryDepth, holesSinceEntry, noteHoleTry } from './holes.ts'
+import { storeOutliers } from './outliers.ts'
+import { missingPrevEvents, receivePdu } from './receive-pdu.ts'
 import type { Room } from '../room.ts'
-import { isStaged, noteTry, stage, type Staged, stagedEvents, unstage } from './staged.ts'
+import { isStaged, noteTry, stage, type Staged, stagedCount, stagedEvents, unstage } from './staged.ts'
 import type { GroupId } from '../stored-event.ts'
 
 /** Requests to other servers in one run. */
@@ -32,6 +34,10 @@ const maxRounds = 30
 const manyUnknown = 30
 /** Servers asked for the same thing. */
 const maxServers = 4
+/** Events asked for at once to fill a hole. */
+const perHole = 50
+/** Holes looked at in one run. */
+const maxHoles = 20
 
 export interface FetchDeps {
   readonly env: Env
@@ -39,18 +45,22 @@ export interface FetchDeps {
   readonly stored: (changedMembers: readonly UserId[]) => void
 }
 
-/** One run. True when no event waits any more. */
+/** One run. True when no event waits any more and no hole is open. */
 export async function fetchMissing(room: Room, deps: FetchDeps): Promise<boolean> {
   const requests = new FederationRequests(deps.env, room.reader.header())
   const budget = { left: maxRequests, rounds: maxRounds }
   const [failed, ends] = [new Set<EventId>(), new Set<string>()]
+  const errand: Errand = { room, env: deps.env, requests, budget, ends, stored: deps.stored }
   for (;;) {
     receiveStaged(room, deps)
     const staged = stagedEvents(room)
     passOverHeirs(room, staged, failed)
     const next = staged.find(({ pdu }) => !failed.has(pdu.event_id))
-    if (!next || budget.left <= 0) return staged.length === 0
-    const helped = await goFor({ room, env: deps.env, requests, budget, ends, stored: deps.stored }, next)
+    if (!next || budget.left <= 0) {
+      await fillHoles(errand)
+      return stagedCount(room) === 0 && holesSinceEntry(room, 1).length === 0
+    }
+    const helped = await goFor(errand, next)
     if (!helped) {
       failed.add(next.pdu.event_id)
       noteTry(room, next.pdu.event_id)
@@ -101,27 +111,28 @@ interface Errand {
 
 /** Gets something that brings one staged event nearer. False when nobody could help. */
 async function goFor(errand: Errand, staged: Staged): Promise<boolean> {
-  for (const server of serversToAsk(errand.room, staged)) {
-    if (await askOne(errand, staged, server)) return true
-  }
+  const servers = serversToAsk(errand.room, staged)
+  for (const server of servers) if (await askForEvents(errand, staged.pdu, server)) return true
+  // Nobody has the events in between. (What a server that is gone for good sent last, only those who heard it have.)
+  if (missingPrevEvents(errand.room, staged.pdu).length === 0) return false
+  for (const server of servers) if (await skipHole(errand, staged.pdu, server)) return true
   return false
 }
 
-async function askOne(errand: Errand, { pdu }: Staged, server: ServerName): Promise<boolean> {
+/** Asks for what the event cites: events between what we have and it, and its auth chain. */
+async function askForEvents(errand: Errand, pdu: Pdu, server: ServerName): Promise<boolean> {
   const { room, requests, budget } = errand
   const { reader } = room
-  const unknownAuth = pdu.auth_events.filter((id) => reader.nidOf(id) === undefined)
-  if (unknownAuth.length > 0) {
+  const unknownAuth = () => pdu.auth_events.filter((id) => reader.nidOf(id) === undefined)
+  if (unknownAuth().length > 0) {
     budget.left--
     const chain = await requests.eventAuth(server, pdu.event_id)
     if (chain) storeOutliers(room, chain)
-    const isComplete = pdu.auth_events.every((id) => reader.nidOf(id) !== undefined)
     // What the auth chain did not bring may come with the state.
-    if (missingPrevEvents(room, pdu).length === 0) return isComplete
+    if (missingPrevEvents(room, pdu).length === 0) return unknownAuth().length === 0
   }
   const isEnd = errand.ends.has(`${server} ${pdu.event_id}`)
-  if (!isEnd && budget.rounds > 0 && (await fillGap(errand, pdu, server))) return true
-  return skipHole(errand, pdu, server)
+  return !isEnd && budget.rounds > 0 && fillGap(errand, pdu, server)
 }
 
 /** Asks for the events between what we have and this one. True when some came that we had not. */
@@ -138,7 +149,8 @@ async function fillGap(
     earliest_events: ends.map(({ event_id }) => event_id),
     latest_events: [pdu.event_id],
     limit: perRequest,
-    min_depth: Math.max(0, Math.min(...ends.map(({ depth }) => depth)) - 1),
+    // Not the depth of our ends: a fork that was made while we were cut off may begin long before them.
+    min_depth: entryDepth(room),
   })
   const wanted = new Set<EventId>(pdu.prev_events)
   const endorsed = await withPolicySignatures(room, env, events ?? [])
@@ -168,8 +180,8 @@ async function skipHole({ room, requests, budget, stored }: Errand, pdu: Pdu, se
     const unknown = [...new Set([prev, ...ids.state, ...ids.authChain])].filter((id) => reader.nidOf(id) === undefined)
     const fetched = await fetchEvents(requests, server, prev, unknown, budget)
     storeOutliers(room, fetched)
-    // Without every event of the state, the state is a guess.
-    if (ids.state.some((id) => reader.nidOf(id) === undefined)) return false
+    // Without the event and every event of the state before it, the state is a guess.
+    if ([prev, ...ids.state].some((id) => reader.nidOf(id) === undefined)) return false
     states.set(prev, ids.state)
   }
   return room.transactor.turn(() => {
@@ -185,6 +197,26 @@ async function skipHole({ room, requests, budget, stored }: Errand, pdu: Pdu, se
     unstage(room, pdu.event_id)
     return { ok: true } as const
   }).ok
+}
+
+/**
+ * Fetches what is missing before events that are here already: of the time in which this server was in the room nothing
+ * shall be missing. What came before that is fetched when somebody reads that far (backfill.ts).
+ */
+async function fillHoles({ room, requests, budget }: Errand): Promise<void> {
+  const failed = new Set<EventId>()
+  while (budget.left > 0) {
+    const hole = holesSinceEntry(room, maxHoles).find(({ eventId }) => !failed.has(eventId))
+    if (!hole) return
+    for (const server of rotated([...room.reader.joinedServers()], hole.tries, room)) {
+      budget.left--
+      const events = await requests.backfill(server, [hole.eventId], perHole)
+      if (events && (await takeHistory(room, requests, server, events))) break
+    }
+    if (room.reader.eventById(hole.eventId)?.stateBefore !== undefined) continue
+    failed.add(hole.eventId)
+    noteHoleTry(room, hole.eventId)
+  }
 }
 
 async function fetchEvents(
@@ -209,19 +241,14 @@ async function fetchEvents(
   return events
 }
 
-/** Stores events of a state or auth chain, auth events first; those whose auth events do not come are left out. */
-export function storeOutliers(room: Room, pdus: readonly Pdu[]): void {
-  room.transactor.turn(() => {
-    for (const pdu of authOrder(pdus, createEventIdOf(room.reader.header().roomId))) receiveOutlier(room, pdu)
-    return { ok: true }
-  })
-}
-
 /** Who sent the event, its sender's server, and others in the room; another order at each try. */
 function serversToAsk(room: Room, { pdu, origin, tries }: Staged): ServerName[] {
-  const others = new Set([origin, serverNameOf(pdu.sender), ...room.reader.joinedServers()])
-  others.delete(room.serverName)
-  const servers = [...others]
+  return rotated([origin, serverNameOf(pdu.sender), ...room.reader.joinedServers()], tries, room)
+}
+
+/** Some of the servers, others at each try; never ourselves. */
+function rotated(names: readonly ServerName[], tries: number, room: Room): ServerName[] {
+  const servers = [...new Set(names)].filter((name) => name !== room.serverName)
   const start = tries === 0 ? 0 : (tries * maxServers) % servers.length
   return [...servers.slice(start), ...servers.slice(0, start)].slice(0, maxServers)
 }

@@ -39,6 +39,11 @@ export function stagedCount({ reader }: Room): number {
   return reader.sql.exec<{ waiting: number }>('SELECT count(*) AS waiting FROM staged').one().waiting
 }
 
+/** How often those were tried that were tried least; undefined when none waits. */
+export function leastTries({ reader }: Room): number | undefined {
+  return reader.sql.exec<{ tries: number | null }>('SELECT min(tries) AS tries FROM staged').one().tries ?? undefined
+}
+
 export function unstage({ reader }: Room, eventId: EventId): void {
   reader.sql.exec('DELETE FROM staged WHERE event_id = ?', eventId)
 }
