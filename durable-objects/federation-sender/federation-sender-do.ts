@@ -21,6 +21,8 @@ import { sendTransaction, type Sent } from './transaction.ts'
 
 /** While something is unsent an alarm stands, so that a lost object resumes. */
 const safetyNet = 30_000
+/** How long a server may take over a transaction, in ms. */
+const [firstPatience, patience] = [6_000, 30_000]
 
 interface PendingRoom {
   after: number
@@ -35,7 +37,11 @@ export class FederationSenderDO extends DurableObject<Env> {
   readonly #pending = new Map<RoomId, PendingRoom>()
   readonly #edus = new Map<number, Set<ServerName>>()
   readonly #sending = new Set<ServerName>()
+  /** Servers that took something since this object woke. */
+  readonly #proven = new Set<ServerName>()
   readonly #healthy = new Slots(5)
+  /** Of the healthy ones' slots, those that servers not heard of yet may hold: they may be dead. */
+  readonly #unproven = new Slots(4)
   readonly #probes = new Slots(1)
   #alarmAt = Infinity
 
@@ -131,11 +137,10 @@ export class FederationSenderDO extends DurableObject<Env> {
     if (this.#sending.has(destination) || (failing && failing.retryAt > Date.now())) return
     this.#sending.add(destination)
     try {
-      const slots = failing ? this.#probes : this.#healthy
-      await slots.run(async () => {
+      await this.#inSlot(destination, async () => {
         const outgoing = this.#outgoingOf(destination)
         while (!outgoing.isEmpty) {
-          const sent = await sendTransaction(this.env, destination, outgoing)
+          const sent = await sendTransaction(this.env, destination, outgoing, this.#patienceWith(destination))
           if (!sent.ok) return this.#failed(destination, outgoing)
           this.#succeeded(destination, outgoing, sent)
         }
@@ -146,7 +151,19 @@ export class FederationSenderDO extends DurableObject<Env> {
     }
   }
 
+  #inSlot(destination: ServerName, work: () => Promise<void>): Promise<void> {
+    if (this.#failing.has(destination)) return this.#probes.run(work)
+    const healthy = () => this.#healthy.run(work)
+    return this.#proven.has(destination) ? healthy() : this.#unproven.run(healthy)
+  }
+
+  /** The first answer is soon there or not at all; a server that is only slow has its time at the next try. In ms. */
+  #patienceWith(destination: ServerName): number {
+    return this.#proven.has(destination) || this.#failing.has(destination) ? patience : firstPatience
+  }
+
   #succeeded(destination: ServerName, outgoing: Outgoing, sent: Sent): void {
+    this.#proven.add(destination)
     if (this.#failing.delete(destination)) this.#storage.deleteFailing(destination)
     for (const { roomId, upTo } of sent.rooms) {
       if (outgoing.roomReached(roomId, upTo)) {
@@ -161,6 +178,7 @@ export class FederationSenderDO extends DurableObject<Env> {
   }
 
   #failed(destination: ServerName, outgoing: Outgoing): void {
+    this.#proven.delete(destination)
     const failures = (this.#failing.get(destination)?.failures ?? 0) + 1
     const failing = { failures, retryAt: Date.now() + retryDelay(failures, Math.random()) }
     this.#failing.set(destination, failing)

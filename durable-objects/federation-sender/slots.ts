@@ -1,6 +1,6 @@
 /**
  * How many servers are talked to at once. A platform lets few connections wait for headers; servers that failed before
- * share a slot of their own, so that a dead one delays no living one.
+ * share a slot of their own, and those not tried yet leave one free, so that a dead one delays no living one.
  */
 export class Slots {
   readonly #waiting: (() => void)[] = []

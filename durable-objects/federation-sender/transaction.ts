@@ -20,11 +20,12 @@ export interface Sent {
   readonly edus: number[]
 }
 
-/** Gathers what the server lacks and sends it. `{ ok: false }`: it did not take the transaction; nothing is marked sent. */
+/** Gathers what the server lacks and sends it, within `timeoutMs`. `{ ok: false }`: it did not take the transaction; nothing is marked sent. */
 export async function sendTransaction(
   env: Env,
   destination: ServerName,
   outgoing: Outgoing,
+  timeoutMs: number,
 ): Promise<Sent | { readonly ok: false }> {
   const { pdus, rooms } = await gatherPdus(env, destination, outgoing)
   const durable = [...outgoing.edus].slice(0, maxEdus)
@@ -36,7 +37,7 @@ export async function sendTransaction(
     method: 'PUT',
     path: `/_matrix/federation/v1/send/${crypto.randomUUID()}`,
     body: { origin: settingsOf(env).serverName, origin_server_ts: Date.now(), pdus, ...(edus.length > 0 && { edus }) },
-    timeoutMs: 30_000,
+    timeoutMs,
   })
   return answer.ok ? sent : { ok: false }
 }
