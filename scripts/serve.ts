@@ -4,6 +4,7 @@ import { join, resolve } from 'node:path'
 
 import { bundleWorker, prebuiltWorker, type WorkerModule } from './build/bundle.ts'
 import { complain } from './command-line.ts'
+import { firstAccountLink, type LinkOutcome } from './register/first-account-link.ts'
 import { claimDataFolder } from './serve/data-folder.ts'
 import { parseOptions, type ServeOptions } from './serve/options.ts'
 import { endOrphansOf, guardAgainstOrphans } from './serve/orphan-guard.ts'
@@ -58,7 +59,7 @@ async function serve(options: ServeOptions): Promise<void> {
     const runtime = await startRuntime({ ...options, registrationSharedSecret: secret, run }, modules)
     try {
       await firstAnswer(options)
-      announce(options)
+      announce(options, await firstAccountLink(urlOf(options), secret, options.publicUrl))
       await toldToStop
     } finally {
       tls?.close()
@@ -93,7 +94,7 @@ async function firstAnswer(options: ServeOptions): Promise<void> {
   await answer.body?.cancel()
 }
 
-function announce(options: ServeOptions): void {
+function announce(options: ServeOptions, first: LinkOutcome): void {
   const { publicUrl, serverName, registration, data } = options
   const elsewhere = [
     options.port === 8008 && options.bind === '127.0.0.1' ? '' : ` --url ${urlOf(options)}`,
@@ -102,7 +103,8 @@ function announce(options: ServeOptions): void {
   const register = `npm run register -- NAME${elsewhere}`
   console.log(
     `Hearth is ready: ${publicUrl} is the homeserver of ${serverName}\n` +
-      `  Make an account: ${registration === 'open' ? `in your client, or ${register}` : register}\n` +
+      (first.ok ? `  Make the administrator's account in a browser, once: ${first.link}\n` : '') +
+      `  Make an account: ${registration === 'open' ? `at ${publicUrl}, in your client, or ${register}` : register}\n` +
       `  In your client (Element, Fractal, Cinny ...) enter ${publicUrl} as homeserver\n` +
       `  Everything is kept in ${data}; Ctrl-C stops the server`,
   )

@@ -11,18 +11,21 @@ import { operations } from './operations.ts'
 import type { Env } from './env.ts'
 import { withCors } from './middleware/cors.ts'
 import type { Operation } from './operation.ts'
+import { frontPage } from './pages/front-page.ts'
 import { errorResponse } from './refusal.ts'
 import { pathsOf, routeHandler } from './route.ts'
 import { setUp } from './set-up.ts'
 
 export function createApp(list: readonly Operation[] = operations): Hono<{ Bindings: Env }> {
   const app = new Hono<{ Bindings: Env }>()
+  // Before all that reads the settings: it tells what is wrong with them.
+  app.get('/', (c) => frontPage(c.req.raw, c.env))
   app.use(withCors)
   app.use(async (c, next) => {
     await setUp(c.env)
     await next()
   })
-  const known = new Set<string>()
+  const known = new Set<string>(['/'])
   for (const op of list) {
     for (const path of pathsOf(op)) {
       app.on(op.method, path, routeHandler(op))

@@ -17,6 +17,7 @@ import * as deviceManagement from './client-server/device-management.ts'
 import * as directory from './client-server/directory.ts'
 import * as eventContext from './client-server/event-context.ts'
 import * as filter from './client-server/filter.ts'
+import * as firstAccount from './client-server/first-account.ts'
 import * as inviting from './client-server/inviting.ts'
 import * as joining from './client-server/joining.ts'
 import * as kicking from './client-server/kicking.ts'
@@ -156,6 +157,10 @@ export const operations: readonly Operation[] = [
   profile.getProfileField,
   profile.setProfileFieldOperation,
   profile.deleteProfileField,
+  // first-account.ts
+  firstAccount.newFirstAccountLink,
+  firstAccount.firstAccountLinkValidity,
+  firstAccount.makeFirstAccount,
   // synapse-register.ts, synapse-registration-tokens.ts
   synapseRegister.getRegistrationNonce,
   synapseRegister.registerBySecret,

@@ -43,13 +43,14 @@ export async function registerAsClient(url: string, account: NewAccount, token?:
   return outcome(answer)
 }
 
-interface Answer {
+export interface Answer {
   readonly ok: boolean
   readonly status: number
   readonly body: unknown
 }
 
-async function call(method: string, address: string, body?: object): Promise<Answer> {
+/** Sends JSON; `body` of the answer is undefined where that is none. */
+export async function call(method: string, address: string, body?: object): Promise<Answer> {
   const response = await fetch(address, {
     method,
     ...(body && { body: JSON.stringify(body), headers: { 'Content-Type': 'application/json' } }),
@@ -69,13 +70,19 @@ function outcome(answer: Answer): Outcome {
   return answer.ok && userId !== undefined ? { ok: true, userId } : failure(answer)
 }
 
-function failure({ status, body }: Answer): Outcome {
-  const code = field(body, 'errcode')
-  const message = field(body, 'error') ?? 'the server wants something else than this command can give'
-  return { ok: false, message: `${message} (${[status, code].filter(Boolean).join(' ')})`, ...(code && { code }) }
+function failure(answer: Answer): Outcome {
+  const code = field(answer.body, 'errcode')
+  return { ok: false, message: failureText(answer), ...(code && { code }) }
 }
 
-function field(body: unknown, name: string): string | undefined {
+/** Why the server refuses, for the person at the terminal. */
+export function failureText({ status, body }: Answer): string {
+  const message = field(body, 'error') ?? 'the server wants something else than this command can give'
+  return `${message} (${[status, field(body, 'errcode')].filter(Boolean).join(' ')})`
+}
+
+/** A text of a JSON object. */
+export function field(body: unknown, name: string): string | undefined {
   const value: unknown = typeof body === 'object' && body !== null ? Reflect.get(body, name) : undefined
   return typeof value === 'string' ? value : undefined
 }

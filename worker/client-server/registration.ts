@@ -92,11 +92,12 @@ export const register = operation(
   },
 )
 
-/** Makes the account, or tells who was faster. */
-async function makeAccount(env: Env, user: NewUser) {
+/** Makes the account, or tells who was faster; `refuseToken` tells that the registration token was used up meanwhile. */
+export async function makeAccount(env: Env, user: NewUser, refuseToken: () => never = () => refuse('forbidden')) {
   if (await createUser(env, { ...user, displayName: localpartOf(user.userId) })) return
   if (user.email && (await ownerOfAddress(env, user.email.address))) refuse('threepid_in_use')
-  refuse((await isTaken(env, user.userId)) ? 'user_in_use' : 'forbidden')
+  if (await isTaken(env, user.userId)) refuse('user_in_use')
+  refuseToken()
 }
 
 /**
@@ -132,7 +133,8 @@ function generatedUserId(prefix: string, { serverName }: Settings): UserId {
   return userId ?? refuse('internal')
 }
 
-async function freeUserId(env: Env, username: string, { serverName }: Settings): Promise<UserId> {
+/** The user ID for a name that someone chose. Refuses a name that is none, or is taken. */
+export async function freeUserId(env: Env, username: string, { serverName }: Settings): Promise<UserId> {
   const userId = chosenUserId(username, serverName)
   return (await findUser(env, userId)) === undefined ? userId : refuse('user_in_use')
 }

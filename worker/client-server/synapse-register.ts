@@ -63,11 +63,12 @@ export const registerBySecret = operation(
   },
 )
 
-function secretOf({ registrationSharedSecret }: Settings): string {
+/** The shared secret; without one, this is an unknown path. */
+export function secretOf({ registrationSharedSecret }: Settings): string {
   return registrationSharedSecret ?? refuse('unrecognized')
 }
 
-function isFreshNonce(nonce: string, secret: string): boolean {
+export function isFreshNonce(nonce: string, secret: string): boolean {
   const [time = '', random = '', seal = ''] = nonce.split('.')
   const age = Date.now() - Number(time)
   return sameText(seal, sealOf(`${time}.${random}`, secret)) && age >= 0 && age <= nonceLifetime
@@ -79,7 +80,7 @@ function sealOf(text: string, secret: string): string {
 }
 
 /** Compares in a time that does not tell where the texts differ. */
-function sameText(one: string, other: string): boolean {
+export function sameText(one: string, other: string): boolean {
   const [left, right] = [Buffer.from(one), Buffer.from(other)]
   return left.length === right.length && timingSafeEqual(left, right)
 }

@@ -38,13 +38,19 @@ export function pageResponse({ title, body, script, status = 200 }: Page): Respo
     `<title>${escapeHtml(title)}</title><style nonce="${nonce}">${style}</style>` +
     `<h1>${escapeHtml(title)}</h1>${body}` +
     (script === undefined ? '' : `<script nonce="${nonce}">${script}</script>`)
+  return htmlResponse(html, { style: `'nonce-${nonce}'`, script: `'nonce-${nonce}'` }, status)
+}
+
+/** A page that nobody may frame, that tells nobody its address, and that runs nothing but these sources of the policy. */
+export function htmlResponse(html: string, allowed: { style: string; script: string; img?: string }, status = 200) {
   return new Response(html, {
     status,
     headers: {
       'Content-Type': 'text/html; charset=utf-8',
       'Content-Security-Policy':
-        `default-src 'none'; style-src 'nonce-${nonce}'; script-src 'nonce-${nonce}'; connect-src 'self'; ` +
-        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+        `default-src 'none'; style-src ${allowed.style}; script-src ${allowed.script}; ` +
+        (allowed.img === undefined ? '' : `img-src ${allowed.img}; `) +
+        "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
       'X-Frame-Options': 'DENY',
       'X-Content-Type-Options': 'nosniff',
       'Referrer-Policy': 'no-referrer',

@@ -1,0 +1,109 @@
+/**
+ * The page at `/`: what this server is, how to get an account and how to sign in. Where the Worker is not set up yet, it
+ * tells its owner what to do.
+ *
+ * It is answered before anything else looks at the settings or the database, since it is there to say what is wrong with them.
+ */
+import { createHash } from 'node:crypto'
+
+import { hasAccounts } from '../accounts/first-account.ts'
+import type { Env } from '../env.ts'
+import { SetUpError, setUp } from '../set-up.ts'
+import { settingsOf } from '../settings.ts'
+import { softwareName, softwareVersion } from '../software.ts'
+import { accountSections } from './front-accounts.ts'
+import { frontScript } from './front-script.ts'
+import { federates, signInSection, statusSection, supportSection } from './front-sections.ts'
+import { frontStyle } from './front-style.ts'
+import { escapeHtml, htmlResponse } from './page.ts'
+import { type SetupGap, setupGaps } from './setup-gaps.ts'
+
+/** A flame. */
+const icon =
+  "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E%3Cpath fill='%23b3450f' " +
+  "d='M8 0c1 4 5 5 5 10a5 5 0 0 1-10 0c0-2 1-3 2-4 0 2 1 3 2 3 1-3-1-5 1-9z'/%3E%3C/svg%3E"
+
+/** Answers GET /. Who asks for JSON alone gets the facts as such. */
+export async function frontPage(request: Request, env: Env): Promise<Response> {
+  const gaps = setupGaps(env)
+  if (gaps.length > 0) return guide(gaps)
+  let isNew: boolean
+  try {
+    await setUp(env)
+    isNew = !(await hasAccounts(env))
+  } catch (error) {
+    console.error('front page', error)
+    return guide([databaseGap(error)])
+  }
+  const settings = settingsOf(env)
+  if (wantsJson(request)) {
+    return Response.json({
+      server_name: settings.serverName,
+      base_url: settings.publicUrl,
+      registration: settings.registration,
+      federation: federates(settings),
+      server: { name: softwareName, version: softwareVersion },
+    })
+  }
+  const name = escapeHtml(settings.serverName)
+  return page(
+    settings.serverName,
+    `<header><h1>${name}</h1><p>This is a <a href="https://matrix.org/" rel="noreferrer">Matrix</a> homeserver. ` +
+      `People with an account here are called <strong>@name:${name}</strong> and write to people on any Matrix server, ` +
+      `with the client of their choice.</p></header><main>` +
+      accountSections(settings, isNew) +
+      signInSection(settings) +
+      statusSection(settings) +
+      supportSection(settings) +
+      '</main>',
+    frontScript,
+  )
+}
+
+function wantsJson(request: Request): boolean {
+  const accept = request.headers.get('Accept') ?? ''
+  return accept.includes('application/json') && !accept.includes('text/html')
+}
+
+function databaseGap(error: unknown): SetupGap {
+  if (error instanceof SetUpError) {
+    return { what: `The database does not fit: ${error.message}.`, next: 'Nothing was changed in it.' }
+  }
+  return {
+    what: 'The database does not answer.',
+    next: 'Look into the log of the Worker for the reason; this page tries again whenever it is loaded.',
+    command: 'npx wrangler tail',
+  }
+}
+
+function guide(gaps: readonly SetupGap[]): Response {
+  const steps = gaps.map(
+    ({ what, next, command }) =>
+      `<section><h2>${escapeHtml(what)}</h2><p>${escapeHtml(next)}</p>` +
+      (command === undefined ? '' : `<pre><code>${escapeHtml(command)}</code></pre>`) +
+      '</section>',
+  )
+  const body =
+    '<header><h1>Almost a homeserver</h1><p>This Worker runs, but it is not set up yet. If it is yours, this is what is ' +
+    `left to do.</p></header><main>${steps.join('')}</main>`
+  return page('Almost a homeserver', body, undefined, 503)
+}
+
+function page(title: string, body: string, script?: string, status = 200): Response {
+  const html =
+    '<!doctype html><html lang="en"><head><meta charset="utf-8">' +
+    '<meta name="viewport" content="width=device-width, initial-scale=1"><meta name="color-scheme" content="light dark">' +
+    `<title>${escapeHtml(title)}</title><link rel="icon" href="${icon}"><style>${frontStyle}</style></head><body>` +
+    `${body}<footer><p>${softwareName} ${softwareVersion}</p></footer>` +
+    (script === undefined ? '' : `<script>${script}</script>`) +
+    '</body></html>'
+  const allowed = { style: hashes.style, script: script === undefined ? "'none'" : hashes.script, img: 'data:' }
+  return htmlResponse(html, allowed, status)
+}
+
+const hashes = { style: hashSource(frontStyle), script: hashSource(frontScript) }
+
+/** How the policy names one text that may stand in the page. */
+function hashSource(text: string): string {
+  return `'sha256-${createHash('sha256').update(text).digest('base64')}'`
+}
