@@ -26,6 +26,7 @@ export default defineConfig({
                 REGISTRATION: 'open',
                 REGISTRATION_SHARED_SECRET: 'shared-secret-of-the-tests',
                 RATE_LIMITS: 'off',
+                LOG_LEVEL: 'warn',
                 PASSWORD_COST: '1',
                 MAX_UPLOAD_MB: '1',
                 ALLOW_PRIVATE_ADDRESSES: 'on',

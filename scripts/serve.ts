@@ -5,7 +5,9 @@ import { join, resolve } from 'node:path'
 import { bundleWorker, prebuiltWorker, type WorkerModule } from './build/bundle.ts'
 import { complain } from './command-line.ts'
 import { firstAccountLink, type LinkOutcome } from './register/first-account-link.ts'
+import { startClock } from './serve/clock.ts'
 import { claimDataFolder } from './serve/data-folder.ts'
+import { listenMetrics } from './serve/metrics-port.ts'
 import { parseOptions, type ServeOptions } from './serve/options.ts'
 import { endOrphansOf, guardAgainstOrphans } from './serve/orphan-guard.ts'
 import { refuseOccupiedPort } from './serve/ports.ts'
@@ -45,6 +47,8 @@ async function serve(options: ServeOptions): Promise<void> {
     const patience = data.crashedRun === undefined ? 0 : 3000
     await refuseOccupiedPort(options.bind, options.port, patience)
     if (options.federation) await refuseOccupiedPort(options.bind, options.federation.port, patience)
+    const metrics =
+      options.metricsPort === undefined ? undefined : await listenMetrics(options.metricsPort, urlOf(options))
     const modules = await modulesFor(options)
     data.settle()
 
@@ -56,13 +60,19 @@ async function serve(options: ServeOptions): Promise<void> {
       certificate && options.federation
         ? await listenTls(certificate, options.bind, options.federation.port, options.port)
         : undefined
-    const runtime = await startRuntime({ ...options, registrationSharedSecret: secret, run }, modules)
+    const runtime = await startRuntime(
+      { ...options, registrationSharedSecret: secret, run, meterToken: metrics?.token },
+      modules,
+    )
+    const stopClock = startClock(runtime)
     try {
       await firstAnswer(options)
       announce(options, await firstAccountLink(urlOf(options), secret, options.publicUrl))
       await toldToStop
     } finally {
+      stopClock()
       tls?.close()
+      metrics?.close()
       // What was acknowledged is on disk already: an object answers only when its writes are.
       await runtime.dispose()
     }

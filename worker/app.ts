@@ -10,6 +10,7 @@ import { Hono } from 'hono'
 import { operations } from './operations.ts'
 import type { Env } from './env.ts'
 import { withCors } from './middleware/cors.ts'
+import { metricsAnswer, noteFault, observed } from './observe/observe.ts'
 import type { Operation } from './operation.ts'
 import { frontPage } from './pages/front-page.ts'
 import { errorResponse } from './refusal.ts'
@@ -20,6 +21,7 @@ export function createApp(list: readonly Operation[] = operations): Hono<{ Bindi
   const app = new Hono<{ Bindings: Env }>()
   // Before all that reads the settings: it tells what is wrong with them.
   app.get('/', (c) => frontPage(c.req.raw, c.env))
+  app.use(observed)
   app.use(withCors)
   app.use(async (c, next) => {
     await setUp(c.env)
@@ -33,10 +35,11 @@ export function createApp(list: readonly Operation[] = operations): Hono<{ Bindi
     }
   }
   for (const path of known) app.all(path, () => errorResponse(fail('method_not_allowed')))
+  app.get('/_hearth/metrics', (c) => metricsAnswer(c.req.raw, c.env))
   app.notFound(() => errorResponse(fail('unrecognized')))
-  app.onError((error) => {
+  app.onError((error, c) => {
     // A bug: the stack is for the owner's log, never for the client.
-    console.error('unhandled', error)
+    noteFault(c.req.raw, error)
     return errorResponse(fail('internal'))
   })
   return app

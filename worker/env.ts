@@ -3,6 +3,7 @@ import type { FederationSenderDO } from '../durable-objects/federation-sender/fe
 import type { PasswordDO } from '../durable-objects/password/password-do.ts'
 import type { RoomDO } from '../durable-objects/room/room-do.ts'
 import type { UserSyncDO } from '../durable-objects/user-sync/user-sync-do.ts'
+import type { PictureService } from '../r2-media/images-binding.ts'
 import type { SettingVariables } from './setting-variables.ts'
 
 /** The part of Cloudflare's Email binding that is used. */
@@ -25,6 +26,10 @@ export interface Env extends SettingVariables {
   readonly FEDERATION_SENDER: DurableObjectNamespace<FederationSenderDO>
   /** Carries mail at Cloudflare, where wrangler.toml has it. */
   readonly EMAIL?: EmailCarrier
+  /** Analytics Engine, where wrangler.toml has it: a data point for each request. */
+  readonly METRICS?: AnalyticsEngineDataset
+  /** Makes thumbnails at Cloudflare, where wrangler.toml has it. */
+  readonly IMAGES?: PictureService
   /** Takes mail on the machine of a local run. */
   readonly MAILBOX?: Fetcher
 }

@@ -14,6 +14,7 @@ import { requesterOf } from './middleware/access-token.ts'
 import { limitOperation } from './middleware/operation-limits.ts'
 import { originOf } from './middleware/server-signature.ts'
 import { noteAlive } from './federation-client/alive.ts'
+import { noteOperation, noteOrigin } from './observe/observe.ts'
 import type { Auth, Call, Operation } from './operation.ts'
 import { readJsonBody, readTextBody } from './read-body.ts'
 import { errorResponse, Refusal, refuse } from './refusal.ts'
@@ -36,6 +37,7 @@ export function pathsOf({ path, options }: Operation): string[] {
 
 export function routeHandler(op: Operation): (c: HonoContext) => Promise<Response> {
   return async (c) => {
+    noteOperation(c.req.raw, op.options.id)
     try {
       const answer = await op.handle(await callOf(op, c))
       return answer instanceof Response ? answer : Response.json(answer)
@@ -67,6 +69,7 @@ async function callOf(op: Operation, c: HonoContext): Promise<Call<string, Auth,
     // The signature covers the body, so that comes first.
     const text = await readTextBody(c.req.raw, op.options)
     const requester = { origin: await originOf(c.req.raw, text || undefined, c.env) }
+    noteOrigin(c.req.raw, requester.origin)
     const content = parseFederationJson(text || '{}')
     if (!content.ok) return refuse('not_json')
     waitUntil(noteAlive(c.env, requester.origin))

@@ -55,6 +55,10 @@ export interface SettingVariables {
   readonly SUPPORT_PAGE?: string
   /** URL of the service that hands out places in LiveKit, for calls of many. */
   readonly LIVEKIT_SERVICE_URL?: string
+  /** Local server: `on` counts what Cloudflare would bill. */
+  readonly METER?: string
+  /** Local server: who has it may read the counters. */
+  readonly METER_TOKEN?: string
   /** Base64 of the 32-byte Ed25519 seed; without it the Worker makes a key and keeps it in D1. */
   readonly SIGNING_KEY?: string
 }

@@ -11,6 +11,7 @@ import type { JsonObject } from '#protocol/json/json.ts'
 import { DurableObject } from 'cloudflare:workers'
 
 import type { Env } from '../../worker/env.ts'
+import { meterAlarm } from '../../worker/observe/meter.ts'
 import { migrate } from '../shared/migrate.ts'
 import { retryDelay } from './backoff.ts'
 import { migrations } from './migrations.ts'
@@ -99,6 +100,7 @@ export class FederationSenderDO extends DurableObject<Env> {
   }
 
   override async alarm(): Promise<void> {
+    meterAlarm()
     this.#alarmAt = Infinity
     this.#storage.deleteOldEdus(Date.now())
     await Promise.all([...this.#outgoing.keys()].map((destination) => this.#send(destination)))

@@ -5,6 +5,7 @@
  * alarm rings at least once: its row goes only after its handler is done. One that fails rings again later and never keeps
  * others from ringing.
  */
+import { meterAlarm } from '../../worker/observe/meter.ts'
 
 /** Rings at `at`, milliseconds since 1970. Its handler must be idempotent. */
 export type AlarmHandlers<Name extends string> = Readonly<Record<Name, () => Promise<void>>>
@@ -39,6 +40,7 @@ export class AlarmScheduler<Name extends string> {
 
   /** Rings what is due. For the object's `alarm()`. Names that nobody handles any more are dropped. */
   async run(now: number, handlers: AlarmHandlers<Name>): Promise<void> {
+    meterAlarm()
     const due = [...this.#read()].filter(([, at]) => at <= now)
     for (const [name, at] of due) {
       const handler = Object.entries<() => Promise<void>>(handlers).find(([known]) => known === name)?.[1]

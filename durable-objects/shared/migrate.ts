@@ -4,6 +4,7 @@
  * Migrations are only ever appended. Each object remembers which it has run and a fingerprint of each: a past that was
  * edited would leave old objects with other tables than new ones, so it stops the object at once instead.
  */
+import { meterStorage } from '../../worker/observe/meter.ts'
 import type { Sql } from './sql.ts'
 
 export interface MigratedStorage {
@@ -16,6 +17,7 @@ export interface MigratedStorage {
  * that it ran has changed, or when newer code than this was here before: a deployment that went back.
  */
 export function migrate(storage: MigratedStorage, migrations: readonly string[]): void {
+  meterStorage(storage)
   const { sql } = storage
   sql.exec('CREATE TABLE IF NOT EXISTS migrations(number INTEGER PRIMARY KEY, fingerprint INTEGER NOT NULL)')
   const ran = sql.exec<{ fingerprint: number }>('SELECT fingerprint FROM migrations ORDER BY number').toArray()

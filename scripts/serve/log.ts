@@ -9,11 +9,15 @@ interface LogEntry {
   readonly message: string
 }
 
-/** Prints an entry unless it is less important than `least`. */
+/** Prints an entry, of one line of JSON where it is that already, unless it is less important than `least`. */
 export function printLog({ timestamp, level, message }: LogEntry, least: string): void {
   // console.log and levels that are new to us count as information.
   const rank = levels.includes(level) ? level : 'info'
   if (levels.indexOf(rank) < levels.indexOf(least)) return
+  if (message.startsWith('{"level":')) {
+    console.error(`{"time":"${new Date(timestamp).toISOString()}",${message.slice(1)}`)
+    return
+  }
   console.error(
     `${new Date(timestamp).toISOString()} ${rank} ${least === 'debug' ? message : withoutAddresses(message)}`,
   )

@@ -183,6 +183,12 @@ const table = {
     help: 'the service that lets people into calls of many, for Element Call',
     check: isBaseUrl,
   },
+  'metrics-port': {
+    env: 'METRICS_PORT',
+    value: 'PORT',
+    help: 'counters for Prometheus at /metrics on this port of 127.0.0.1; unless given, nothing is counted',
+    check: isPort,
+  },
   'log-level': {
     env: 'LOG_LEVEL',
     value: 'LEVEL',
@@ -218,6 +224,8 @@ export interface ServeOptions {
   readonly clientAddressHeader: string
   readonly dnsOverHttps: string
   readonly logLevel: string
+  /** Where Prometheus asks; undefined: nothing is counted. */
+  readonly metricsPort: number | undefined
   /** Variables that reach the Worker as they were given. */
   readonly variables: Readonly<Record<string, string>>
   readonly prebuilt: boolean
@@ -269,6 +277,7 @@ export function parseOptions(
       clientAddressHeader: given['client-address-header'],
       dnsOverHttps: given['dns-over-https'],
       logLevel: given['log-level'],
+      metricsPort: given['metrics-port'] === undefined ? undefined : Number(given['metrics-port']),
       variables: variablesOf(given),
       prebuilt: given.prebuilt === 'on',
     },

@@ -28,6 +28,8 @@ export interface RuntimeOptions extends ServeOptions {
   readonly registrationSharedSecret: string
   /** Marks the runtime's process; see orphan-guard.ts. */
   readonly run: string
+  /** Lets this process read the counters; undefined: nothing is counted. */
+  readonly meterToken: string | undefined
 }
 
 /** Starts the Worker and resolves when its socket listens. Dispose of the answer to stop workerd. */
@@ -78,6 +80,7 @@ function bindingsOf(options: RuntimeOptions): Record<string, string> {
     REGISTRATION_SHARED_SECRET: options.registrationSharedSecret,
     RATE_LIMITS: options.rateLimits,
     LOG_LEVEL: options.logLevel,
+    ...(options.meterToken === undefined ? {} : { METER: 'on', METER_TOKEN: options.meterToken }),
     MAX_UPLOAD_MB: options.maxUploadMb,
     DEFAULT_ROOM_VERSION: options.defaultRoomVersion,
     PUBLIC_ROOMS_OVER_FEDERATION: options.publicRoomsOverFederation,
