@@ -1,6 +1,8 @@
-/** Entry of the Worker: HTTP goes to the app; the Durable Object classes are exported for the platform. */
+/** Entry of the Worker: HTTP goes to the app, cron to what tidies up; the Durable Object classes are the platform's. */
 import { createApp } from './app.ts'
 import type { Env } from './env.ts'
+import { tidyMedia } from './media/tidy-media.ts'
+import { setUp } from './set-up.ts'
 
 export { FederationSenderDO } from '../durable-objects/federation-sender/federation-sender-do.ts'
 export { PasswordDO } from '../durable-objects/password/password-do.ts'
@@ -11,4 +13,8 @@ const app = createApp()
 
 export default {
   fetch: (request, env, context) => app.fetch(request, env, context),
+  async scheduled(_, env) {
+    await setUp(env)
+    await tidyMedia(env, Date.now())
+  },
 } satisfies ExportedHandler<Env>

@@ -1,11 +1,14 @@
 /** What is known of media: who uploaded it, what it is called, where its bytes lie. Spec: client-server-api/#content-repository. */
 import type { MxcUri } from '#protocol/identifiers/mxc-uri.ts'
 import type { UserId } from '#protocol/identifiers/user-id.ts'
-import { and, count, eq, gt, isNull, lte } from 'drizzle-orm'
+import { and, count, eq, gt, isNull, lt, lte, sum } from 'drizzle-orm'
 import { drizzle } from 'drizzle-orm/d1'
 
 import type { Env } from '../env.ts'
+import { settingsOf } from '../settings.ts'
 import { media } from './schema.ts'
+
+const day = 86_400_000
 
 /** What a file is and where it lies. */
 export interface StoredMedia {
@@ -18,8 +21,17 @@ export interface StoredMedia {
   readonly sha256: string
 }
 
+export interface KeptMedia extends StoredMedia {
+  /** Up to a day behind. */
+  readonly lastAccessAt: number
+  /** False: uploaded before the freeze of the paths that need no token. */
+  readonly needsToken: boolean
+}
+
 export type FoundMedia =
-  | { readonly kind: 'stored'; readonly media: StoredMedia }
+  | { readonly kind: 'stored'; readonly media: KeptMedia }
+  /** An admin forbade it: it is not given out, nor fetched or uploaded again. */
+  | { readonly kind: 'quarantined' }
   /** An ID was given out, nothing is uploaded yet. */
   | { readonly kind: 'awaited'; readonly uploader: UserId | null }
 
@@ -27,18 +39,21 @@ export type FoundMedia =
 export async function findMedia({ DB }: Env, uri: MxcUri): Promise<FoundMedia | undefined> {
   const row = await drizzle(DB).select().from(media).where(at(uri)).get()
   if (!row) return undefined
-  const { storageKey, sha256, contentType, fileName, size, expiresAt, uploader } = row
+  const { storageKey, sha256, contentType, fileName, size, expiresAt, uploader, lastAccessAt, needsToken } = row
+  if (row.quarantinedBy !== null) return { kind: 'quarantined' }
   if (storageKey !== null && sha256 !== null) {
-    return { kind: 'stored', media: { storageKey, contentType, fileName, size, sha256 } }
+    return { kind: 'stored', media: { storageKey, contentType, fileName, size, sha256, lastAccessAt, needsToken } }
   }
   return expiresAt !== null && expiresAt > Date.now() ? { kind: 'awaited', uploader } : undefined
 }
 
 /** Notes media that is stored. False where the URI is taken. */
-export async function addMedia({ DB }: Env, uri: MxcUri, stored: StoredMedia, uploader?: UserId): Promise<boolean> {
-  const made = await drizzle(DB)
+export async function addMedia(env: Env, uri: MxcUri, stored: StoredMedia, uploader?: UserId): Promise<boolean> {
+  const now = Date.now()
+  const needsToken = settingsOf(env).freezesUnauthenticatedMedia
+  const made = await drizzle(env.DB)
     .insert(media)
-    .values({ ...uri, ...stored, uploader: uploader ?? null, createdAt: Date.now() })
+    .values({ ...uri, ...stored, uploader: uploader ?? null, createdAt: now, lastAccessAt: now, needsToken })
     .onConflictDoNothing()
     .returning({ mediaId: media.mediaId })
   return made.length === 1
@@ -67,13 +82,34 @@ export async function awaitMedia({ DB }: Env, uri: MxcUri, uploader: UserId, exp
 }
 
 /** Notes that awaited media is stored now. False where it was already, or where its time has run out. */
-export async function completeMedia({ DB }: Env, uri: MxcUri, stored: StoredMedia): Promise<boolean> {
-  const done = await drizzle(DB)
+export async function completeMedia(env: Env, uri: MxcUri, stored: StoredMedia): Promise<boolean> {
+  const now = Date.now()
+  const needsToken = settingsOf(env).freezesUnauthenticatedMedia
+  const done = await drizzle(env.DB)
     .update(media)
-    .set({ ...stored, expiresAt: null })
-    .where(and(at(uri), isNull(media.storageKey), gt(media.expiresAt, Date.now())))
+    .set({ ...stored, expiresAt: null, lastAccessAt: now, needsToken })
+    .where(and(at(uri), isNull(media.storageKey), isNull(media.quarantinedBy), gt(media.expiresAt, now)))
     .returning({ mediaId: media.mediaId })
   return done.length === 1
+}
+
+/** Notes that somebody asks for it, once a day at most: a look must not cost a write. */
+export async function noteAccess({ DB }: Env, uri: MxcUri, { lastAccessAt }: KeptMedia): Promise<void> {
+  const now = Date.now()
+  if (lastAccessAt > now - day) return
+  await drizzle(DB)
+    .update(media)
+    .set({ lastAccessAt: now })
+    .where(and(at(uri), lt(media.lastAccessAt, now)))
+}
+
+/** Bytes that a user has uploaded. */
+export async function uploadedBytes({ DB }: Env, uploader: UserId): Promise<number> {
+  const [row] = await drizzle(DB)
+    .select({ bytes: sum(media.size) })
+    .from(media)
+    .where(eq(media.uploader, uploader))
+  return Number(row?.bytes ?? 0)
 }
 
 /** Forgets a copy whose bytes are gone. */

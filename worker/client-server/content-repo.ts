@@ -60,7 +60,7 @@ export const uploadContentToMXC = operation(
     const uri = mxcUriOf(call.path)
     const found = uri.serverName === settings.serverName ? await findMedia(env, uri) : undefined
     if (!found) return refuse('not_found', 'That ID was not made here, or its time has run out')
-    if (found.kind === 'stored') return refuse('cannot_overwrite_media')
+    if (found.kind !== 'awaited') return refuse('cannot_overwrite_media')
     if (found.uploader !== requester.userId) return refuse('forbidden', 'Another user made that ID')
     // Two uploads to one ID may run at once: the first to be done wins.
     const isFirst = await receiveUpload(call, (stored) => completeMedia(env, uri, stored))

@@ -2,7 +2,7 @@
 import type { MxcUri } from '#protocol/identifiers/mxc-uri.ts'
 
 import { contentHeaders } from '../../r2-media/content-headers.ts'
-import { findMedia, forgetMedia, type StoredMedia } from '../accounts/media.ts'
+import { findMedia, forgetMedia, type KeptMedia, noteAccess } from '../accounts/media.ts'
 import type { Env } from '../env.ts'
 import { refuse } from '../refusal.ts'
 import type { Settings } from '../settings.ts'
@@ -26,12 +26,15 @@ export async function download(call: DownloadCall, uri: MxcUri, fileName?: strin
   const waitMs = waitOf(query)
   if (uri.serverName === settings.serverName) {
     const media = await localMedia(env, uri, waitMs)
+    call.waitUntil(noteAccess(env, uri, media))
     return (
       (await serveMedia(request, env, media, fileName ?? media.fileName)) ?? refuse('not_found', 'The bytes are gone')
     )
   }
   const copy = await findMedia(env, uri)
+  if (copy?.kind === 'quarantined') refuse('not_found', 'That media is not given out')
   if (copy?.kind === 'stored') {
+    call.waitUntil(noteAccess(env, uri, copy.media))
     const served = await serveMedia(request, env, copy.media, fileName ?? copy.media.fileName)
     if (served) return served
     await forgetMedia(env, uri, copy.media.storageKey)
@@ -48,12 +51,14 @@ export async function downloadThumbnail(call: DownloadCall, uri: MxcUri): Promis
   const waitMs = waitOf(query)
   const isLocal = uri.serverName === settings.serverName
   const media = isLocal ? await localMedia(env, uri, waitMs) : await copyOf(call, uri, waitMs)
+  call.waitUntil(noteAccess(env, uri, media))
   const thumbnail = await thumbnailOf(env, media, wish, isLocal ? 'too_large' : 'remote_too_large')
   return (await serveMedia(request, env, thumbnail)) ?? refuse('not_found', 'The bytes are gone')
 }
 
-async function copyOf(call: DownloadCall, uri: MxcUri, waitMs: number): Promise<StoredMedia> {
+async function copyOf(call: DownloadCall, uri: MxcUri, waitMs: number): Promise<KeptMedia> {
   const copy = await findMedia(call.env, uri)
+  if (copy?.kind === 'quarantined') refuse('not_found', 'That media is not given out')
   if (copy?.kind === 'stored') {
     if (await call.env.MEDIA.head(copy.media.storageKey)) return copy.media
     await forgetMedia(call.env, uri, copy.media.storageKey)

@@ -56,6 +56,7 @@ const table = {
   cannot_overwrite_media: [409, 'M_CANNOT_OVERWRITE_MEDIA', 'That media has been uploaded already'],
   not_yet_uploaded: [504, 'M_NOT_YET_UPLOADED', 'That media has not been uploaded yet'],
   remote_too_large: [502, 'M_TOO_LARGE', 'The media of the other server is too large'],
+  user_limit_exceeded: [403, 'M_USER_LIMIT_EXCEEDED', 'Your files take all the room that you have'],
   cannot_thumbnail: [400, 'M_UNKNOWN', 'There is no thumbnail of that media'],
   // Rooms
   room_in_use: [400, 'M_ROOM_IN_USE', 'That room alias is taken'],

@@ -1,4 +1,5 @@
 /** Uploads and downloads on one server. Spec: client-server-api/#content-repository. */
+import { parseUserId } from '#protocol/identifiers/user-id.ts'
 import { env } from 'cloudflare:workers'
 import { beforeAll, describe, expect, it } from 'vitest'
 
@@ -83,7 +84,9 @@ it('keeps nothing of an upload that breaks off', async () => {
       pull: (controller) => controller.error(new Error('gone')),
     }),
   })
-  const call = { request, env, settings: settingsOf(env), query: new URLSearchParams() }
+  const userId = parseUserId(alice.userId)
+  if (!userId) throw new TypeError('not a user ID')
+  const call = { request, env, settings: settingsOf(env), query: new URLSearchParams(), requester: { userId } }
   const refused = receiveUpload(call, () => Promise.resolve(true))
   await expect(refused).rejects.toMatchObject({ failure: { reason: 'invalid_param' } })
   const lying = new Request('http://test.local/', {
