@@ -12,6 +12,7 @@ import mediaCare from './0012_media_care.sql'
 import openIdTokens from './0006_openid_tokens.sql'
 import people from './0009_people.sql'
 import pushers from './0007_pushers.sql'
+import remoteKeys from './0014_remote_keys.sql'
 import remoteServerKeys from './0001_remote_server_keys.sql'
 import roomDirectory from './0002_room_directory.sql'
 
@@ -33,4 +34,5 @@ export const migrations: readonly Migration[] = [
   { name: '0009_people', sql: people },
   { name: '0007_pushers', sql: pushers },
   { name: '0012_media_care', sql: mediaCare },
+  { name: '0014_remote_keys', sql: remoteKeys },
 ]

@@ -22,9 +22,13 @@ export function remoteMemberList({ DB }: Env): MemberList {
       ])
     },
     change: async (roomId, joined, gone) => {
+      // Keys of those who are nowhere any more go with them.
+      const forget = `DELETE FROM remote_keys WHERE user_id IN (SELECT value FROM json_each(?1))
+        AND NOT EXISTS (SELECT 1 FROM remote_members WHERE remote_members.user_id = remote_keys.user_id)`
       const remove = 'DELETE FROM remote_members WHERE room_id = ?1 AND user_id IN (SELECT value FROM json_each(?2))'
       await DB.batch([
         DB.prepare(remove).bind(roomId, JSON.stringify(gone)),
+        DB.prepare(forget).bind(JSON.stringify(gone)),
         DB.prepare(insert).bind(roomId, JSON.stringify(joined)),
       ])
     },

@@ -316,6 +316,13 @@ export const remoteMembers = sqliteTable(
   (table) => [primaryKey({ columns: [table.userId, table.roomId] }), index('remote_members_by_room').on(table.roomId)],
 )
 
+/** Keys of users of other servers as they were told last. See remote-keys.ts. */
+export const remoteKeys = sqliteTable('remote_keys', {
+  userId: text('user_id').$type<UserId>().primaryKey(),
+  /** `{ device_keys, master_keys, self_signing_keys }`, each of this user alone. */
+  json: text('json').notNull(),
+})
+
 /** Media uploaded here, and media of other servers of which a copy is kept. The bytes are in R2. */
 export const media = sqliteTable(
   'media',

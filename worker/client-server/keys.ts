@@ -49,8 +49,8 @@ function isEmpty(object: object): boolean {
 export const queryKeys = operation(
   'POST /_matrix/client/v3/keys/query',
   { id: 'queryKeys', auth: 'accessToken', body: jsonObject, r0: true, guests: true },
-  ({ env, requester, body }) =>
-    queryEverywhere(env, requester.userId, unwrap(parseQuery(body)).wanted, timeoutOf(body)),
+  ({ env, requester, body, waitUntil }) =>
+    queryEverywhere(env, requester.userId, unwrap(parseQuery(body)).wanted, timeoutOf(body), waitUntil),
 )
 
 /** Spec: client-server-api/#post_matrixclientv3keysclaim */

@@ -8,6 +8,7 @@ import { serverNameOf, type UserId } from '#protocol/identifiers/user-id.ts'
 import { isObject, type JsonObject, own } from '#protocol/json/json.ts'
 
 import { type DeviceWithKeys, keysOf, signaturesBy, withSignatures } from '../accounts/device-keys.ts'
+import { rememberedKeys, rememberKeys } from '../accounts/remote-keys.ts'
 import type { Env } from '../env.ts'
 import { settingsOf } from '../settings.ts'
 import { askServers } from './ask-servers.ts'
@@ -45,17 +46,30 @@ function shownKeys(keys: JsonObject, { displayName }: DeviceWithKeys): JsonObjec
 }
 
 /** Keys of anybody, for a user of this server. */
-export async function queryEverywhere(env: Env, reader: UserId, wanted: WantedDevices, timeoutMs: number) {
+export async function queryEverywhere(
+  env: Env,
+  reader: UserId,
+  wanted: WantedDevices,
+  timeoutMs: number,
+  later: Later = noLater,
+) {
   const { serverName } = settingsOf(env)
   const local = new Map([...wanted].filter(([userId]) => serverNameOf(userId) === serverName))
   const others = new Map([...wanted].filter(([userId]) => serverNameOf(userId) !== serverName))
   const answer = await queryLocal(env, local, reader)
+  const told = new Map<UserId, JsonObject>()
   const failures = await askServers(env, others, {
     path: '/_matrix/federation/v1/user/keys/query',
     body: (users) => ({ device_keys: Object.fromEntries(users) }),
-    take: (users, remote) => takeAnswer(answer, users, remote),
+    take: (users, remote) => {
+      takeAnswer(answer, users, remote)
+      // What was told of all of a user's devices can stand in when their server cannot be asked.
+      for (const [userId, deviceIds] of users) if (deviceIds.length === 0) told.set(userId, toldOf(answer, userId))
+    },
     timeoutMs,
   })
+  if (told.size > 0) later(rememberKeys(env, told))
+  await recall(env, answer, others, failures)
   await addOwnSignatures(env, reader, [...others.keys()], answer.master_keys)
   return { ...answer, failures }
 }
@@ -75,6 +89,36 @@ async function addOwnSignatures(
     const onThisKey = signatures.filter(({ targetKey }) => targetKey === name)
     if (key) masterKeys[userId] = withSignatures(key, onThisKey)
   }
+}
+
+/** Runs work behind the answer. */
+type Later = (work: Promise<unknown>) => void
+const noLater: Later = (work) => void work.catch((error: unknown) => console.error('keys not remembered', error))
+
+function toldOf({ device_keys, master_keys, self_signing_keys }: QueriedKeys, userId: UserId): JsonObject {
+  const of = (keys: Readonly<Record<string, JsonObject>>) => (keys[userId] ? { [userId]: keys[userId] } : {})
+  return { device_keys: of(device_keys), master_keys: of(master_keys), self_signing_keys: of(self_signing_keys) }
+}
+
+/** For users whose servers failed: what they told last. A server of which that answers everything has not failed. */
+async function recall(
+  env: Env,
+  answer: QueriedKeys,
+  others: WantedDevices,
+  failures: Record<string, JsonObject>,
+): Promise<void> {
+  const asked = [...others].filter(([userId]) => failures[serverNameOf(userId)] !== undefined)
+  const known = await rememberedKeys(
+    env,
+    asked.map(([userId]) => userId),
+  )
+  const unknown = new Set<string>()
+  for (const [userId, deviceIds] of asked) {
+    const keys = known.get(userId)
+    if (keys) takeAnswer(answer, new Map([[userId, deviceIds]]), keys)
+    else unknown.add(serverNameOf(userId))
+  }
+  for (const server of Object.keys(failures)) if (!unknown.has(server)) delete failures[server]
 }
 
 /** A server speaks for the users it was asked about, and its keys for whom they name. */
