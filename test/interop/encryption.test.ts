@@ -135,6 +135,8 @@ describe.each(sides)('Alice on $one and Bob on $other', ({ one, other }) => {
     }, patience)
     await alice.sendTextMessage(roomId, 'to both of you')
     await reads(bobAgain, 'to both of you')
+    await bobAgain.sendTextMessage(roomId, 'from the new one')
+    await reads(alice, 'from the new one')
   })
 
   test('an avatar', async () => {
