@@ -1,26 +1,38 @@
-/** JPEG, by a decoder in plain JavaScript: memory-safe whatever it is fed. */
-import { decode, encode } from 'jpeg-js'
+/** JPEG in plain JavaScript: memory-safe whatever it is fed. */
+import { encode } from 'jpeg-js'
 
 import type { Pixels, RowSink } from './downscale.ts'
+import { type Kept, readFrame } from './jpeg-frame.ts'
+import { emitRows } from './jpeg-rows.ts'
 import type { Size } from './picture-info.ts'
 
-const maxMemoryMb = 96
 const quality = 80
 
 /** How the camera was held, 1 to 8. Exif 2.32, tag 0x0112. */
 export type Orientation = number
 
-/** Feeds every row to the sink. False where it cannot be decoded. */
-export function decodeJpeg(bytes: Uint8Array, size: Size, sink: RowSink): boolean {
+/** At how many eighths of its size the picture is decoded, so that it is not smaller than `least` in either direction. */
+export function eighthsFor(size: Size, least: Size): Kept {
+  const fits = (kept: Kept) =>
+    Math.ceil((size.width * kept) / 8) >= least.width && Math.ceil((size.height * kept) / 8) >= least.height
+  return ([1, 2, 4] as const).find(fits) ?? 8
+}
+
+/** How large the picture is when it is decoded at so many eighths. */
+export function sizeAt({ width, height }: Size, kept: Kept): Size {
+  return { width: Math.ceil((width * kept) / 8), height: Math.ceil((height * kept) / 8) }
+}
+
+/** Feeds every row to the sink, at `kept` eighths of the picture's size. False where it cannot be decoded. */
+export function decodeJpeg(bytes: Uint8Array, size: Size, kept: Kept, sink: RowSink): boolean {
   try {
-    const limits = { tolerantDecoding: false, maxMemoryUsageInMB: maxMemoryMb }
-    const { width, height, data } = decode(bytes, { useTArray: true, ...limits })
-    if (width !== size.width || height !== size.height) return false
-    for (let y = 0; y < height; y++) sink.row(data.subarray(y * width * 4, (y + 1) * width * 4))
+    const frame = readFrame(bytes, kept)
+    if (frame.width !== size.width || frame.height !== size.height) return false
+    emitRows(frame, kept, (rgba) => sink.row(rgba))
     return true
-  } catch {
-    // The decoder throws on anything malformed.
-    return false
+  } catch (error) {
+    if (error instanceof RangeError) return false
+    throw error
   }
 }
 

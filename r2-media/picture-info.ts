@@ -5,7 +5,9 @@
  * for it, nor a picture whose pixels would not fit into memory.
  */
 
-export type PictureFormat = 'image/png' | 'image/jpeg' | 'image/gif' | 'image/webp'
+import { hasFrames } from './gif.ts'
+
+export type PictureFormat = 'image/png' | 'image/jpeg' | 'image/gif' | 'image/webp' | 'image/avif'
 
 export interface Size {
   readonly width: number
@@ -33,6 +35,7 @@ const readers: readonly Reader[] = [
   { magic: /^ffd8ff/, read: jpeg },
   { magic: /^474946383[79]61/, read: gif },
   { magic: /^52494646.{8}57454250/, read: webp },
+  { magic: /^.{8}66747970/, read: avif },
 ]
 
 function png(bytes: Uint8Array): PictureInfo | undefined {
@@ -63,7 +66,12 @@ function jpeg(bytes: Uint8Array): PictureInfo | undefined {
 function gif(bytes: Uint8Array): PictureInfo | undefined {
   if (bytes.byteLength < 10) return undefined
   const view = viewOf(bytes)
-  return { format: 'image/gif', width: view.getUint16(6, true), height: view.getUint16(8, true), mayMove: true }
+  return {
+    format: 'image/gif',
+    width: view.getUint16(6, true),
+    height: view.getUint16(8, true),
+    mayMove: hasFrames(bytes),
+  }
 }
 
 function webp(bytes: Uint8Array): PictureInfo | undefined {
@@ -81,6 +89,24 @@ function webp(bytes: Uint8Array): PictureInfo | undefined {
   if (chunk !== 'VP8X') return undefined
   const sizeAt = (at: number) => view.getUint16(at, true) + view.getUint8(at + 2) * 65_536 + 1
   return { ...still, width: sizeAt(24), height: sizeAt(27), mayMove: (view.getUint8(20) & 2) !== 0 }
+}
+
+/**
+ * ISO 14496-12 and 23008-12: a file type box that names AVIF, then the size of each picture inside in a property of its
+ * own. The largest counts: others are its tiles, its transparency, its own thumbnail.
+ */
+function avif(bytes: Uint8Array): PictureInfo | undefined {
+  const view = viewOf(bytes)
+  const brands = latin1(bytes, 8, Math.min(view.getUint32(0), 128))
+  if (!/avi[fs]/.test(brands)) return undefined
+  let size: Size = { width: 0, height: 0 }
+  for (let at = 16; at + 16 <= bytes.byteLength; at++) {
+    // "ispe", then version and flags, which are zero.
+    if (bytes[at] !== 0x69 || view.getUint32(at) !== 0x69737065 || view.getUint32(at + 4) !== 0) continue
+    const [width, height] = [view.getUint32(at + 8), view.getUint32(at + 12)]
+    if (width * height > size.width * size.height) size = { width, height }
+  }
+  return { format: 'image/avif', ...size, mayMove: brands.includes('avis') }
 }
 
 function viewOf(bytes: Uint8Array): DataView {

@@ -1,8 +1,8 @@
 /**
  * PNG, as much of it as thumbnails need. W3C PNG (third edition), sections 5, 7 and 9.
  *
- * Decodes row by row out of the runtime's own inflate, so that memory does not grow with the picture. Interlaced pictures,
- * whose rows come in seven passes, are not decoded.
+ * Decodes row by row out of the runtime's own inflate, so that memory does not grow with the picture. Only interlaced
+ * pictures, whose rows come in seven passes, are put together as a whole.
  */
 import { crc32, deflateSync } from 'node:zlib'
 
@@ -15,6 +15,7 @@ interface Header {
   readonly depth: number
   readonly channels: number
   readonly isPalette: boolean
+  readonly isInterlaced: boolean
 }
 
 interface PngFile {
@@ -27,44 +28,98 @@ interface PngFile {
 
 const channelsOf: Readonly<Record<number, number>> = { 0: 1, 2: 3, 3: 1, 4: 2, 6: 4 }
 
+/** Every `right`th pixel of every `down`th row, from these on. */
+interface Pass {
+  readonly left: number
+  readonly top: number
+  readonly right: number
+  readonly down: number
+}
+const wholePass: readonly Pass[] = [{ left: 0, top: 0, right: 1, down: 1 }]
+/** Section 8.2, Adam7. */
+const interlacedPasses: readonly Pass[] = [
+  { left: 0, top: 0, right: 8, down: 8 },
+  { left: 4, top: 0, right: 8, down: 8 },
+  { left: 0, top: 4, right: 4, down: 8 },
+  { left: 2, top: 0, right: 4, down: 4 },
+  { left: 0, top: 2, right: 2, down: 4 },
+  { left: 1, top: 0, right: 2, down: 2 },
+  { left: 0, top: 1, right: 1, down: 2 },
+]
+/** An interlaced picture is in memory as a whole. */
+const maxInterlaced = 5_000_000
+
 /** Feeds every row to the sink. False for what is not a PNG that can be decoded; the sink may have seen some rows then. */
 export async function decodePng(bytes: Uint8Array, sink: RowSink): Promise<boolean> {
   const file = readChunks(bytes)
   if (!file) return false
+  const { width, height, isInterlaced } = file.header
+  if (!isInterlaced) return decodePasses(file, wholePass, (rgba) => sink.row(rgba))
+  if (width * height > maxInterlaced) return false
+  const whole = new Uint32Array(width * height)
+  const isWhole = await decodePasses(file, interlacedPasses, (rgba, { left, right }, y) => {
+    const pixels = new Uint32Array(rgba.buffer)
+    for (let x = left, from = 0; x < width; x += right, from++) whole[y * width + x] = pixels[from] ?? 0
+  })
+  if (isWhole) for (let y = 0; y < height; y++) sink.row(new Uint8Array(whole.buffer, y * width * 4, width * 4))
+  return isWhole
+}
+
+/** Inflates and unfilters; `take` gets each row of each pass and which row of the picture that is. False where it ends early. */
+async function decodePasses(
+  file: PngFile,
+  passes: readonly Pass[],
+  take: (rgba: Uint8Array, pass: Pass, y: number) => void,
+): Promise<boolean> {
   const { width, height, depth, channels } = file.header
   const bytesPerPixel = Math.max(1, (depth * channels) >> 3)
-  const rowBytes = Math.ceil((width * depth * channels) / 8)
-  const rgba = new Uint8Array(width * 4)
-  let previous: Uint8Array = new Uint8Array(rowBytes)
-  let current: Uint8Array = new Uint8Array(rowBytes)
+  const left = passes.filter((pass) => pass.left < width && pass.top < height)
+  let pass = left.shift()
+  let y = pass?.top ?? 0
+  const buffers = () => {
+    const pixels = pass ? Math.ceil((width - pass.left) / pass.right) : 0
+    const size = Math.ceil((pixels * depth * channels) / 8)
+    return {
+      pixels,
+      size,
+      previous: new Uint8Array(size),
+      current: new Uint8Array(size),
+      rgba: new Uint8Array(pixels * 4),
+    }
+  }
+  let row = buffers()
   let filled = -1
   let filter = 0
-  let rows = 0
   try {
     for await (const chunk of inflate(file.data)) {
-      for (let at = 0; at < chunk.byteLength && rows < height;) {
+      for (let at = 0; at < chunk.byteLength && pass;) {
         if (filled < 0) {
           filter = chunk[at++] ?? 0
           filled = 0
         }
-        const part = chunk.subarray(at, at + rowBytes - filled)
-        current.set(part, filled)
+        const part = chunk.subarray(at, at + row.size - filled)
+        row.current.set(part, filled)
         filled += part.byteLength
         at += part.byteLength
-        if (filled < rowBytes) continue
-        if (!unfilter(filter, current, previous, bytesPerPixel)) return false
-        toRgba(file, current, rgba)
-        sink.row(rgba)
-        rows++
+        if (filled < row.size) continue
+        if (!unfilter(filter, row.current, row.previous, bytesPerPixel)) return false
+        toRgba(file, row.current, row.rgba)
+        take(row.rgba, pass, y)
         filled = -1
-        ;[previous, current] = [current, previous]
+        row = { ...row, previous: row.current, current: row.previous }
+        y += pass.down
+        if (y < height) continue
+        pass = left.shift()
+        y = pass?.top ?? 0
+        row = buffers()
       }
-      if (rows === height) return true
+      // What the data has beyond the picture is never inflated.
+      if (!pass) return true
     }
   } catch {
     return false
   }
-  return rows === height
+  return !pass
 }
 
 /** A PNG of eight bits a channel with alpha. */
@@ -134,8 +189,9 @@ function readHeader(content: Uint8Array): Header | undefined {
   const [depth, colour, interlaced] = [view.getUint8(8), view.getUint8(9), view.getUint8(12)]
   const channels = channelsOf[colour]
   const isKnownDepth = depth === 8 || (depth === 16 && colour !== 3) || ([1, 2, 4].includes(depth) && channels === 1)
-  if (channels === undefined || !isKnownDepth || interlaced !== 0) return undefined
-  return { width: view.getUint32(0), height: view.getUint32(4), depth, channels, isPalette: colour === 3 }
+  if (channels === undefined || !isKnownDepth || interlaced > 1) return undefined
+  const [isPalette, isInterlaced] = [colour === 3, interlaced === 1]
+  return { width: view.getUint32(0), height: view.getUint32(4), depth, channels, isPalette, isInterlaced }
 }
 
 function inflate(data: readonly Uint8Array[]): ReadableStream<Uint8Array> {
@@ -175,13 +231,13 @@ function paeth(left: number, up: number, corner: number): number {
 
 /** One row as RGBA of eight bits. Of sixteen bits the upper eight are taken. */
 function toRgba({ header, palette, transparency }: PngFile, row: Uint8Array, rgba: Uint8Array): void {
-  const { width, depth, channels, isPalette } = header
+  const { depth, channels, isPalette } = header
   const sample = (index: number): number => {
     if (depth >= 8) return row[(index * depth) >> 3] ?? 0
     return ((row[(index * depth) >> 3] ?? 0) >> (8 - depth - ((index * depth) & 7))) & ((1 << depth) - 1)
   }
   const scale = isPalette || depth >= 8 ? 1 : 255 / ((1 << depth) - 1)
-  for (let x = 0; x < width; x++) {
+  for (let x = 0; x * 4 < rgba.byteLength; x++) {
     const [from, to] = [x * channels, x * 4]
     const first = sample(from)
     if (isPalette) {

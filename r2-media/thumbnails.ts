@@ -4,17 +4,19 @@
  * Spec: client-server-api/#thumbnails. Thumbnails come in a few sizes only, else anybody could fill the store with them:
  * a wish gets the smallest that is not smaller than it in either direction. Never scaled up.
  */
-import { decodeJpeg, encodeJpeg, orientationOf } from './jpeg.ts'
-import { downscaler, type ScalePlan } from './downscale.ts'
-import type { PictureInfo, Size } from './picture-info.ts'
+import { downscaler, type Pixels, type ScalePlan } from './downscale.ts'
+import { firstFrame } from './gif.ts'
+import { decodeJpeg, eighthsFor, encodeJpeg, type Orientation, orientationOf, sizeAt } from './jpeg.ts'
+import type { PictureFormat, PictureInfo, Size } from './picture-info.ts'
 import { decodePng, encodePng } from './png.ts'
+import { decodeAvif, decodeWebp } from './wasm-pictures.ts'
 
 export type Method = 'crop' | 'scale'
 export interface ThumbnailSize extends Size {
   readonly method: Method
 }
 export interface Thumbnail {
-  readonly contentType: 'image/png' | 'image/jpeg'
+  readonly contentType: string
   readonly bytes: Uint8Array
 }
 
@@ -28,8 +30,17 @@ const sizes: readonly ThumbnailSize[] = [
   { width: 640, height: 480, method: 'scale' },
   { width: 800, height: 600, method: 'scale' },
 ]
-/** What fits into an isolate's memory beside its other work: PNG goes by rows, JPEG is decoded as a whole. */
-const maxPixels = { 'image/png': 20_000_000, 'image/jpeg': 6_000_000 }
+/**
+ * What fits into an isolate's memory beside its other work. PNG goes by rows, and of a JPEG only the low frequencies are
+ * kept, so that their limits are for time; the others are decoded as a whole.
+ */
+const maxPixels: Readonly<Record<PictureFormat, number>> = {
+  'image/png': 20_000_000,
+  'image/jpeg': 50_000_000,
+  'image/gif': 6_000_000,
+  'image/webp': 5_000_000,
+  'image/avif': 4_000_000,
+}
 const maxResultPixels = 2_000_000
 
 /** The size that answers the wish; undefined when only the original is large enough. Crops that are not square are scaled. */
@@ -56,31 +67,71 @@ export function planFor(picture: Size, { width, height, method }: ThumbnailSize)
 
 /** Whether the picture's pixels are few enough to be decoded here at all. Asked before any decoding. */
 export function isDecodable({ format, width, height }: PictureInfo): boolean {
-  return (format === 'image/png' || format === 'image/jpeg') && width * height <= maxPixels[format]
+  return width * height <= maxPixels[format]
 }
 
 /**
- * The thumbnail; `original` where the picture is no larger than that; undefined where it is broken, of a kind that is not
- * decoded, or so long that its thumbnail would be huge.
+ * How this picture becomes that size, as it lies in the file; `original` where it is no larger than that and need not be
+ * brought to stand still; undefined where it is so long that its thumbnail would be huge.
  */
+export function planOf(
+  picture: PictureInfo,
+  size: ThumbnailSize,
+  orientation: Orientation,
+  still: boolean,
+): ScalePlan | 'original' | undefined {
+  // The size is meant for the picture as one sees it.
+  const lyingSize = orientation >= 5 ? { ...size, width: size.height, height: size.width } : size
+  const { width, height } = picture
+  const smaller = planFor(picture, lyingSize)
+  if (!smaller && !(still && picture.mayMove)) return 'original'
+  const plan = smaller ?? { scaledWidth: width, scaledHeight: height, left: 0, top: 0, width, height }
+  return plan.width * plan.height > maxResultPixels ? undefined : plan
+}
+
+/** The thumbnail; `original` and undefined as of `planOf`; undefined too where the picture is broken. */
 export async function makeThumbnail(
   bytes: Uint8Array,
   picture: PictureInfo,
   size: ThumbnailSize,
+  still = true,
 ): Promise<Thumbnail | 'original' | undefined> {
   if (!isDecodable(picture)) return undefined
-  const orientation = picture.format === 'image/jpeg' ? orientationOf(bytes) : 1
-  // The size is meant for the picture as one sees it.
-  const lyingSize = orientation >= 5 ? { ...size, width: size.height, height: size.width } : size
-  const plan = planFor(picture, lyingSize)
-  if (!plan) return 'original'
-  if (plan.width * plan.height > maxResultPixels) return undefined
+  const { format } = picture
+  const orientation = format === 'image/jpeg' ? orientationOf(bytes) : 1
+  const plan = planOf(picture, size, orientation, still)
+  if (!plan || plan === 'original') return plan
+  const pixels = await decode(bytes, picture, plan)
+  if (!pixels) return undefined
+  const isPhoto = format === 'image/jpeg' || ((format === 'image/webp' || format === 'image/avif') && isOpaque(pixels))
+  return isPhoto
+    ? { contentType: 'image/jpeg', bytes: encodeJpeg(pixels, orientation) }
+    : { contentType: 'image/png', bytes: encodePng(pixels) }
+}
+
+/** The pixels of the thumbnail; undefined where the picture cannot be decoded. */
+async function decode(bytes: Uint8Array, picture: PictureInfo, plan: ScalePlan): Promise<Pixels | undefined> {
+  if (picture.format === 'image/jpeg') {
+    const eighths = eighthsFor(picture, { width: plan.scaledWidth, height: plan.scaledHeight })
+    const { width, height } = sizeAt(picture, eighths)
+    const sink = downscaler(width, height, plan)
+    return decodeJpeg(bytes, picture, eighths, sink) ? sink.result() : undefined
+  }
   const sink = downscaler(picture.width, picture.height, plan)
-  const isPng = picture.format === 'image/png'
-  const isWhole = isPng ? await decodePng(bytes, sink) : decodeJpeg(bytes, picture, sink)
-  if (!isWhole) return undefined
-  const pixels = sink.result()
-  return isPng
-    ? { contentType: 'image/png', bytes: encodePng(pixels) }
-    : { contentType: 'image/jpeg', bytes: encodeJpeg(pixels, orientation) }
+  if (picture.format === 'image/png') return (await decodePng(bytes, sink)) ? sink.result() : undefined
+  const whole = await wholePicture(bytes, picture.format)
+  if (whole?.width !== picture.width || whole.height !== picture.height) return undefined
+  const stride = whole.width * 4
+  for (let y = 0; y < whole.height; y++) sink.row(whole.data.subarray(y * stride, (y + 1) * stride))
+  return sink.result()
+}
+
+function wholePicture(bytes: Uint8Array, format: 'image/gif' | 'image/webp' | 'image/avif') {
+  if (format === 'image/gif') return firstFrame(bytes)
+  return format === 'image/webp' ? decodeWebp(bytes) : decodeAvif(bytes)
+}
+
+function isOpaque({ data }: Pixels): boolean {
+  for (let at = 3; at < data.byteLength; at += 4) if (data[at] !== 255) return false
+  return true
 }

@@ -1,14 +1,14 @@
-/** Answers with media out of R2: conditional and range requests, never the bytes in memory. */
+/** Answers with media out of R2: conditional and range requests, never the bytes in memory, but for thumbnails. */
 import { byteRange, isUnchanged } from '../../r2-media/byte-range.ts'
 import { contentHeaders } from '../../r2-media/content-headers.ts'
-import type { StoredMedia } from '../accounts/media.ts'
 import type { Env } from '../env.ts'
+import type { ServedPicture } from './thumbnail.ts'
 
 /** The answer to a download, or undefined where R2 has lost the bytes. `fileName` is what it shall be called. */
 export async function serveMedia(
   request: Request,
   env: Env,
-  media: StoredMedia,
+  media: ServedPicture,
   fileName: string | null = media.fileName,
 ): Promise<Response | undefined> {
   const etag = `"${media.sha256}"`
@@ -19,10 +19,12 @@ export async function serveMedia(
     headers.set('Content-Range', `bytes */${media.size}`)
     return new Response(null, { status: 416, headers })
   }
-  const object = await env.MEDIA.get(media.storageKey, range ? { range } : {})
-  if (!object) return undefined
+  const body = media.bytes
+    ? media.bytes.subarray(range?.offset, range && range.offset + range.length)
+    : (await env.MEDIA.get(media.storageKey, range ? { range } : {}))?.body
+  if (!body) return undefined
   headers.set('Content-Length', String(range?.length ?? media.size))
-  if (!range) return new Response(object.body, { headers })
+  if (!range) return new Response(body, { headers })
   headers.set('Content-Range', `bytes ${range.offset}-${range.offset + range.length - 1}/${media.size}`)
-  return new Response(object.body, { status: 206, headers })
+  return new Response(body, { status: 206, headers })
 }

@@ -29,8 +29,9 @@ export const getContentThumbnail = operation(
     const wish = wishOf(query)
     const media = await localMedia(env, localUriOf(settings.serverName, path.mediaId), waitOf(query))
     const thumbnail = await thumbnailOf(env, media, wish, 'too_large')
-    const object = (await env.MEDIA.get(thumbnail.storageKey)) ?? refuse('not_found', 'The bytes are gone')
-    return multipartAnswer(describingHeaders(thumbnail.contentType, null), object.body, thumbnail.size, call)
+    const kept = thumbnail.bytes && new Blob([thumbnail.bytes]).stream()
+    const body = kept ?? (await env.MEDIA.get(thumbnail.storageKey))?.body ?? refuse('not_found', 'The bytes are gone')
+    return multipartAnswer(describingHeaders(thumbnail.contentType, null), body, thumbnail.size, call)
   },
 )
 

@@ -1,0 +1,44 @@
+/**
+ * Thumbnails by Cloudflare's Images, where it is bound: no pixel of them is ever in this isolate.
+ *
+ * It turns photos upright by itself and drops their metadata. What it refuses, our own decoders may still try.
+ */
+import { type Orientation } from './jpeg.ts'
+import type { PictureInfo } from './picture-info.ts'
+import { type Thumbnail, planOf, type ThumbnailSize } from './thumbnails.ts'
+
+/** The part of the binding that is used. */
+export type PictureService = Pick<ImagesBinding, 'input'>
+
+/** Cloudflare's own limit. */
+const maxPixels = 100_000_000
+/** A thumbnail that is larger than this is none. */
+const maxBytes = 8_000_000
+
+/** As `makeThumbnail`. `open` gives the bytes; it is called only when there is something to do. */
+export async function thumbnailByService(
+  service: PictureService,
+  picture: PictureInfo,
+  orientation: Orientation,
+  size: ThumbnailSize,
+  moves: boolean,
+  open: () => Promise<ReadableStream<Uint8Array> | undefined>,
+): Promise<Thumbnail | 'original' | undefined> {
+  if (picture.width * picture.height > maxPixels) return undefined
+  const plan = planOf(picture, size, orientation, !moves)
+  if (!plan || plan === 'original') return plan
+  const body = await open()
+  if (!body) return undefined
+  const [width, height] = orientation >= 5 ? [plan.height, plan.width] : [plan.width, plan.height]
+  const format = moves ? 'image/webp' : picture.format === 'image/jpeg' ? 'image/jpeg' : 'image/png'
+  try {
+    const transformed = service.input(body).transform({ width, height, fit: 'cover', gravity: 'center' })
+    const response = (await transformed.output({ format, anim: moves })).response()
+    const bytes = new Uint8Array(await response.arrayBuffer())
+    if (!response.ok || bytes.byteLength === 0 || bytes.byteLength > maxBytes) return undefined
+    return { contentType: format, bytes }
+  } catch (error) {
+    console.warn('Images made no thumbnail', String(error))
+    return undefined
+  }
+}
