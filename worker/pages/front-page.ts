@@ -49,8 +49,9 @@ export async function frontPage(request: Request, env: Env): Promise<Response> {
   return page(
     settings.serverName,
     `<header><h1>${name}</h1><p>This is a <a href="https://matrix.org/" rel="noreferrer">Matrix</a> homeserver. ` +
-      `People with an account here are called <strong>@name:${name}</strong> and write to people on any Matrix server, ` +
-      `with the client of their choice.</p></header><main>` +
+      `People with an account here are called <strong>@name:${name}</strong> and write to ` +
+      (federates(settings) ? 'people on any Matrix server' : 'each other') +
+      ', with the client of their choice.</p></header><main>' +
       accountSections(settings, isNew) +
       signInSection(settings) +
       statusSection(settings) +
@@ -85,7 +86,7 @@ function guide(gaps: readonly SetupGap[]): Response {
   )
   const body =
     '<header><h1>Almost a homeserver</h1><p>This Worker runs, but it is not set up yet. If it is yours, this is what is ' +
-    `left to do.</p></header><main>${steps.join('')}</main>`
+    `left to do.</p></header><main>${steps.join('')}<p>${softwareName} ${softwareVersion}</p></main>`
   return page('Almost a homeserver', body, undefined, 503)
 }
 
@@ -94,7 +95,7 @@ function page(title: string, body: string, script?: string, status = 200): Respo
     '<!doctype html><html lang="en"><head><meta charset="utf-8">' +
     '<meta name="viewport" content="width=device-width, initial-scale=1"><meta name="color-scheme" content="light dark">' +
     `<title>${escapeHtml(title)}</title><link rel="icon" href="${icon}"><style>${frontStyle}</style></head><body>` +
-    `${body}<footer><p>${softwareName} ${softwareVersion}</p></footer>` +
+    body +
     (script === undefined ? '' : `<script>${script}</script>`) +
     '</body></html>'
   const allowed = { style: hashes.style, script: script === undefined ? "'none'" : hashes.script, img: 'data:' }

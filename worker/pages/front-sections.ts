@@ -18,30 +18,28 @@ function homeserver({ serverName, publicUrl }: Settings): string {
 }
 
 export function signInSection(settings: Settings): string {
-  const enter = `<kbd>${escapeHtml(homeserver(settings))}</kbd>`
-  const address = `<kbd>${escapeHtml(settings.publicUrl)}</kbd>`
   const isPlain = !settings.publicUrl.startsWith('https:')
   const clients = [
-    client(
-      'Element Web',
-      'https://app.element.io/',
-      `in a browser: choose Sign in, then Edit beside the homeserver, and enter ${enter}.`,
-    ),
+    client('Element Web', 'https://app.element.io/', 'in a browser: choose Sign in, then Edit beside the homeserver.'),
     client(
       'Element X',
       'https://element.io/download',
-      `on phones: choose Sign in manually, then Change account provider, and enter ${enter}.`,
+      isPlain
+        ? 'on phones, needs a server with HTTPS.'
+        : 'on phones: choose Sign in manually, then Change account provider.',
     ),
-    client('Fractal', 'https://flathub.org/apps/org.gnome.Fractal', `on Linux: enter ${enter} as homeserver.`),
-    client('FluffyChat', 'https://fluffychat.im/', `on phones and desktops: enter ${enter} as homeserver.`),
+    client('Fractal', 'https://flathub.org/apps/org.gnome.Fractal', 'on Linux: enter it as the homeserver.'),
+    client('FluffyChat', 'https://fluffychat.im/', 'on phones and desktops: enter it as the homeserver.'),
   ]
   const note = isPlain
-    ? '<p>This server runs on plain HTTP. Clients on the same machine can use it so; phones and other machines need an ' +
+    ? '<p>This server runs on plain HTTP, which is for clients on the same machine: phones and other machines need an ' +
       'address with HTTPS.</p>'
-    : `<p>Where a client finds nothing by the name, enter the address: ${address}.</p>`
+    : '<p>Where a client finds nothing by that name, enter the address: ' +
+      `<kbd>${escapeHtml(settings.publicUrl)}</kbd>.</p>`
   return (
-    '<section aria-labelledby="sign-in"><h2 id="sign-in">Sign in</h2><p>Take any Matrix client and enter this server as ' +
-    `its homeserver, then your user name and password.</p><ul>${clients.join('')}</ul>${note}</section>`
+    '<section aria-labelledby="sign-in"><h2 id="sign-in">Sign in</h2><p>Take any Matrix client and enter this as the ' +
+    `homeserver:</p><p><kbd class="big">${escapeHtml(homeserver(settings))}</kbd></p><p>Then sign in with your user name ` +
+    `and password.</p><ul>${clients.join('')}</ul>${note}</section>`
   )
 }
 

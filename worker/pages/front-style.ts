@@ -5,8 +5,9 @@ export const frontStyle = `
 *{box-sizing:border-box}
 [hidden]{display:none!important}
 body{margin:0;background:var(--ground);color:var(--text);font:1rem/1.55 system-ui,-apple-system,"Segoe UI",Roboto,"DejaVu Sans",sans-serif;overflow-wrap:anywhere}
-header,main,footer{max-width:44rem;margin:0 auto;padding:0 1.25rem}
+header,main{max-width:44rem;margin:0 auto;padding:0 1.25rem}
 header{padding-top:2.5rem;padding-bottom:.5rem}
+main{padding-bottom:1.5rem}
 h1{font-size:clamp(1.6rem,6vw,2.25rem);line-height:1.2;margin:0 0 .5rem}
 h2{font-size:1.2rem;margin:0 0 .75rem}
 h2:focus{outline:none}
@@ -15,11 +16,13 @@ header p{font-size:1.1rem;color:var(--quiet);max-width:36rem}
 section{background:var(--card);border:1px solid var(--line);border-radius:.75rem;padding:1.25rem 1.25rem .75rem;margin:0 0 1.25rem}
 a{color:var(--warm)}
 code,kbd{font:.9em ui-monospace,"DejaVu Sans Mono",monospace;background:var(--ground);border:1px solid var(--line);border-radius:.3rem;padding:.1rem .3rem}
+.big{display:inline-block;font-size:1.1rem;font-weight:600;padding:.4rem .7rem}
 pre{margin:0 0 .75rem;white-space:pre-wrap}
 pre code{display:block;padding:.6rem .75rem}
 dl{display:grid;grid-template-columns:minmax(7rem,max-content) 1fr;gap:.4rem 1.25rem;margin:0 0 .5rem}
 dt{color:var(--quiet)}
 dd{margin:0}
+@media(max-width:30rem){dl{display:block}dd{margin-bottom:.6rem}}
 .up::before{content:"";display:inline-block;width:.6rem;height:.6rem;border-radius:50%;background:#2e9e4f;margin-right:.5rem}
 ul,ol{margin:0 0 .75rem;padding-left:1.25rem}
 li{margin-bottom:.5rem}
@@ -34,5 +37,4 @@ button:disabled{opacity:.6;cursor:default}
 :focus-visible{outline:3px solid var(--warm);outline-offset:2px}
 [role=alert]{color:var(--bad);font-weight:600}
 [role=alert]:empty{display:none}
-footer{padding-bottom:2.5rem;color:var(--quiet);font-size:.9rem}
 `

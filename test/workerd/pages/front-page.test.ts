@@ -54,10 +54,10 @@ test('it says what the server is and how to sign in, in less than 30 KB', async 
     expect(page.text).toContain(words)
   }
   // Plain HTTP: clients need the whole address.
-  expect(page.text).toContain('enter <kbd>http://test.local</kbd>')
+  expect(page.text).toContain('<kbd class="big">http://test.local</kbd>')
   expect(page.text).not.toContain('Nobody has an account yet')
   const secure = await open({ PUBLIC_URL: 'https://matrix.test.local' })
-  expect(secure.text).toContain('enter <kbd>test.local</kbd>')
+  expect(secure.text).toContain('<kbd class="big">test.local</kbd>')
   expect(secure.text).toContain('<kbd>https://matrix.test.local</kbd>')
   expectStrict(page)
 })
