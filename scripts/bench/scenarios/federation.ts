@@ -13,7 +13,7 @@ import { memoryOf } from '../process-tree.ts'
 import type { Bench } from '../setting.ts'
 
 /** The rooms by ID, and how many events arrived at each server. */
-interface Abroad {
+export interface Abroad {
   readonly servers: ForeignServers
   readonly home: ForeignServer
   readonly rooms: Map<string, FabricatedRoom>
@@ -34,7 +34,7 @@ export async function* federation(bench: Bench): AsyncGenerator<Row> {
   }
 }
 
-async function goAbroad(): Promise<Abroad> {
+export async function goAbroad(): Promise<Abroad> {
   const rooms = new Map<string, FabricatedRoom>()
   const arrived = new Map<string, number>()
   const servers = new ForeignServers((asked, response) => answer(abroad, asked, response))
@@ -84,7 +84,7 @@ async function writeJoinAnswer(response: ServerResponse, room: FabricatedRoom, e
 }
 
 /** A fabricated room that this client has joined. */
-async function joined(abroad: Abroad, client: Client, room: FabricatedRoom): Promise<void> {
+export async function joined(abroad: Abroad, client: Client, room: FabricatedRoom): Promise<void> {
   abroad.rooms.set(room.roomId, room)
   await client.call('POST', `/join/${encodeURIComponent(room.roomId)}?server_name=${abroad.home.name}`, {})
 }
