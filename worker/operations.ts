@@ -59,6 +59,7 @@ import * as rooms from './client-server/rooms.ts'
 import * as rtcTransports from './client-server/rtc-transports.ts'
 import * as search from './client-server/search.ts'
 import * as spaceHierarchy from './client-server/space-hierarchy.ts'
+import * as synapseMedia from './client-server/synapse-media.ts'
 import * as synapseUsers from './client-server/synapse-users.ts'
 import * as synapseRegister from './client-server/synapse-register.ts'
 import * as synapseServerNotices from './client-server/synapse-server-notices.ts'
@@ -300,6 +301,21 @@ export const operations: readonly Operation[] = [
   synapseUsers.adminIsAdmin,
   synapseUsers.adminSetAdmin,
   synapseUsers.adminJoinedRooms,
+  // synapse-media.ts
+  synapseMedia.adminMediaInfo,
+  synapseMedia.adminQuarantine,
+  synapseMedia.adminUnquarantine,
+  synapseMedia.adminProtect,
+  synapseMedia.adminUnprotect,
+  synapseMedia.adminDeleteMedia,
+  synapseMedia.adminUserMedia,
+  synapseMedia.adminDeleteUserMedia,
+  synapseMedia.adminQuarantineUser,
+  synapseMedia.adminRoomMedia,
+  synapseMedia.adminQuarantineRoom,
+  synapseMedia.adminDeleteRoomMedia,
+  synapseMedia.adminPurgeMediaCache,
+  synapseMedia.adminMediaStatistics,
   users.searchUserDirectory,
   // space-hierarchy.ts, room-summary.ts
   spaceHierarchy.getSpaceHierarchy,

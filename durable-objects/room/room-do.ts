@@ -50,6 +50,7 @@ import {
 import { eventById, type EventRequest } from './event-by-id.ts'
 import { maySendState, type RoomFacts, roomFacts } from './facts.ts'
 import { forgetRoom, joinRequirements, type MembershipRequest, setMembership } from './membership.ts'
+import { type MediaPage, mediaUris } from './media-uris.ts'
 import { memberChanges, type MemberChanges, type MemberChangesRequest } from './member-changes.ts'
 import { joinedMembers, type JoinedMember, members, memberSlices, type MembersRequest } from './members.ts'
 import { type Messages, messages, type MessagesRequest } from './messages.ts'
@@ -698,6 +699,11 @@ export class RoomDO extends DurableObject<Env> {
   /** The room's part of a user's list of notifications. */
   async notifications(request: NotificationsRequest): Promise<ListedNotification[]> {
     return roomNotifications(this.#room, request, Date.now())
+  }
+
+  /** Media that the room's events name, for admins; none where the room is not here. */
+  async mediaUris({ after }: { after: number }): Promise<MediaPage> {
+    return this.#room.reader.isKnown() ? mediaUris(this.#room, after) : { uris: [] }
   }
 
   // —— Sync ——

@@ -2,19 +2,21 @@
  * Uploads, and the older paths of downloads, which need no token. Spec: client-server-api/#content-repository,
  * content-repo.yaml.
  *
- * Those older paths are frozen, "to prevent newly-uploaded media from being downloaded": all media of this server is
- * newer than the freeze, so they never answer with any.
+ * Those older paths are frozen, "to prevent newly-uploaded media from being downloaded": they answer with media of this
+ * server that was uploaded while the owner had lifted the freeze, and never with other servers' media.
  */
-import { printMxcUri } from '#protocol/identifiers/mxc-uri.ts'
+import { type MxcUri, printMxcUri } from '#protocol/identifiers/mxc-uri.ts'
 import type { JsonObject } from '#protocol/json/json.ts'
 
+import { cleanFileName } from '../../r2-media/content-disposition.ts'
 import { newMediaId } from '../../r2-media/media-key.ts'
 import { addMedia, awaitMedia, completeMedia, countAwaited, findMedia } from '../accounts/media.ts'
+import { download, downloadThumbnail } from '../media/download.ts'
 import { receiveUpload } from '../media/receive-upload.ts'
 import { mxcUriOf } from '../media/media-path.ts'
 import { urlPreview } from '../media/preview/url-preview.ts'
 import { limitUser } from '../middleware/rate-limit.ts'
-import { type Answer, type Call, operation } from '../operation.ts'
+import { type Call, operation } from '../operation.ts'
 import { refuse, refuseForNow } from '../refusal.ts'
 
 /** "The recommended default expiration is 24 hours." */
@@ -94,26 +96,28 @@ export function previewUrl(call: Call<'', 'accessToken', undefined>): Promise<Js
 export const getContent = operation(
   'GET /_matrix/media/v3/download/:serverName/:mediaId',
   { id: 'getContent', auth: 'none', r0: true },
-  (call) => frozen(call),
+  async (call) => download(call, await thawed(call)),
 )
 
 /** Spec: client-server-api/#get_matrixmediav3downloadservernamemediaidfilename */
 export const getContentOverrideName = operation(
   'GET /_matrix/media/v3/download/:serverName/:mediaId/:fileName',
   { id: 'getContentOverrideName', auth: 'none', r0: true },
-  (call) => frozen(call),
+  async (call) => download(call, await thawed(call), cleanFileName(call.path.fileName)),
 )
 
 /** Spec: client-server-api/#get_matrixmediav3thumbnailservernamemediaid */
 export const getContentThumbnail = operation(
   'GET /_matrix/media/v3/thumbnail/:serverName/:mediaId',
   { id: 'getContentThumbnail', auth: 'none', r0: true },
-  (call) => frozen(call),
+  async (call) => downloadThumbnail(call, await thawed(call)),
 )
 
-async function frozen({ env, settings, path }: Call<':serverName/:mediaId', 'none', undefined>): Promise<Answer> {
+/** The file of the path, where anybody may have it. */
+async function thawed({ env, settings, path }: Call<':serverName/:mediaId', 'none', undefined>): Promise<MxcUri> {
   const uri = mxcUriOf(path)
   const found = uri.serverName === settings.serverName ? await findMedia(env, uri) : undefined
   if (found?.kind === 'awaited') refuse('not_yet_uploaded')
+  if (found?.kind === 'stored' && !found.media.needsToken) return uri
   return refuse('not_found', 'Media is for users who are signed in: ask under /_matrix/client/v1/media/')
 }
