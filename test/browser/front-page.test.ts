@@ -195,7 +195,12 @@ describe.skipIf(missing !== undefined)('the front page', () => {
     await browser.type('#register [name=token]', 'let-me-in')
     await browser.click('#register button')
     await expect.poll(() => browser.textOf('#register [role=alert]'), { timeout: 10_000 }).toContain('is not valid')
-    await browser.type('#register [name=token]', 'come-in')
+    // The code can come in the link.
+    await browser.open(`${server.url}/#invitation=come-in`)
+    expect(await browser.run("return document.querySelector('[name=token]').value")).toBe('come-in')
+    expect(await browser.run('return location.hash')).toBe('')
+    await browser.type('#register [name=username]', 'friend')
+    await browser.type('#register [name=password]', password)
     await browser.click('#register button')
     await expect.poll(() => browser.textOf('#made'), { timeout: 10_000 }).toContain('You are @friend:friends.example')
     await signIn(server.url, 'friend')

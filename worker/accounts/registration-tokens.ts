@@ -41,8 +41,10 @@ export async function createRegistrationToken(
   return made.length === 1
 }
 
+/** Oldest first; without the one-time links of first-account.ts, which have other names. */
 export async function listRegistrationTokens({ DB }: Env): Promise<RegistrationToken[]> {
-  return drizzle(DB).select().from(registrationTokens).orderBy(registrationTokens.createdAt)
+  const rows = await drizzle(DB).select().from(registrationTokens).orderBy(registrationTokens.createdAt)
+  return rows.filter(({ token }) => registrationTokenForm.test(token))
 }
 
 /** False when there is none of that name. */

@@ -83,8 +83,7 @@ function extras({ registration, registrationTerms }: Settings): string {
 function form(id: string, { serverName }: Settings, extra: string): string {
   return (
     '<form method="post">' +
-    `<label for="${id}-name">User name</label><p class="hint" id="${id}-hint">You will be @name:${escapeHtml(serverName)}. ` +
-    'Small letters, digits and . _ - = /</p>' +
+    `<label for="${id}-name">User name</label><p class="hint" id="${id}-hint">You will be @name:${escapeHtml(serverName)}</p>` +
     `<input id="${id}-name" name="username" required autocomplete="username" autocapitalize="none" spellcheck="false" ` +
     `maxlength="200" aria-describedby="${id}-hint">` +
     `<label for="${id}-password">Password</label><input id="${id}-password" name="password" type="password" required ` +

@@ -16,7 +16,7 @@ import { frontScript } from './front-script.ts'
 import { federates, signInSection, statusSection, supportSection } from './front-sections.ts'
 import { frontStyle } from './front-style.ts'
 import { escapeHtml, htmlResponse } from './page.ts'
-import { type SetupGap, setupGaps } from './setup-gaps.ts'
+import { type SetupGap, setupGaps, unknownAddress } from './setup-gaps.ts'
 
 /** A flame. */
 const icon =
@@ -26,14 +26,14 @@ const icon =
 /** Answers GET /. Who asks for JSON alone gets the facts as such. */
 export async function frontPage(request: Request, env: Env): Promise<Response> {
   const gaps = setupGaps(env)
-  if (gaps.length > 0) return guide(gaps)
+  if (gaps.length > 0) return guide(request, gaps)
   let isNew: boolean
   try {
     await setUp(env)
     isNew = !(await hasAccounts(env))
   } catch (error) {
     console.error('front page', error)
-    return guide([databaseGap(error)])
+    return guide(request, [databaseGap(error)])
   }
   const settings = settingsOf(env)
   if (wantsJson(request)) {
@@ -77,11 +77,13 @@ function databaseGap(error: unknown): SetupGap {
   }
 }
 
-function guide(gaps: readonly SetupGap[]): Response {
+function guide({ url }: Request, gaps: readonly SetupGap[]): Response {
+  const { protocol, origin } = new URL(url)
+  const address = protocol === 'https:' ? origin : unknownAddress
   const steps = gaps.map(
     ({ what, next, command }) =>
       `<section><h2>${escapeHtml(what)}</h2><p>${escapeHtml(next)}</p>` +
-      (command === undefined ? '' : `<pre><code>${escapeHtml(command)}</code></pre>`) +
+      (command === undefined ? '' : `<pre><code>${escapeHtml(command.replace(unknownAddress, address))}</code></pre>`) +
       '</section>',
   )
   const body =

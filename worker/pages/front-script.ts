@@ -68,6 +68,12 @@ if (register) {
     return now
   })
   register.hidden = false
+  const invited = /^#invitation=([A-Za-z0-9._~-]{1,64})$/.exec(location.hash)
+  const field = register.querySelector('[name=token]')
+  if (invited && field) {
+    field.value = invited[1]
+    history.replaceState(null, '', location.pathname)
+  }
 }
 
 const first = byId('first')

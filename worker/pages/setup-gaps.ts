@@ -16,11 +16,15 @@ const example = { serverName: 'example.org', host: 'matrix.example.org' }
 
 const bindings = ['DB', 'MEDIA', 'ROOM', 'USER_SYNC', 'PASSWORD', 'FEDERATION_SENDER'] as const
 
+/** Stands in commands for the address of the Worker, which its variables cannot tell. */
+export const unknownAddress = 'https://ADDRESS-OF-THIS-WORKER'
+
 const chooseName = {
   next:
     'Choose the part behind the colon in @you:example.org: a domain that is yours. It is signed into everything and can ' +
-    'never be changed. Then deploy with it; the address is where clients reach this Worker.',
-  command: 'npm run deploy -- --server-name YOUR-DOMAIN --public-url https://ADDRESS-OF-THIS-WORKER',
+    'never be changed. Then deploy with it and with the address at which clients reach this Worker. If you deployed without ' +
+    'a copy of the project, set SERVER_NAME and PUBLIC_URL among the variables of the Worker in the dashboard.',
+  command: `npm run deploy -- --server-name YOUR-DOMAIN --public-url ${unknownAddress}`,
 }
 
 /** What is missing, the most important first; none where the server can begin. */
@@ -46,7 +50,7 @@ export function setupGaps(env: Env): SetupGap[] {
     gaps.push({
       what: `PUBLIC_URL is still https://${example.host}.`,
       next: 'Set it to the address at which clients reach this Worker, and deploy again.',
-      command: 'npm run deploy -- --public-url https://ADDRESS-OF-THIS-WORKER',
+      command: `npm run deploy -- --public-url ${unknownAddress}`,
     })
   }
   return gaps

@@ -4,7 +4,7 @@ import { createHmac } from 'node:crypto'
 import { env } from 'cloudflare:workers'
 import { beforeEach, expect, test } from 'vitest'
 
-import { createRegistrationToken } from '../../../worker/accounts/registration-tokens.ts'
+import { createRegistrationToken, listRegistrationTokens } from '../../../worker/accounts/registration-tokens.ts'
 import { anonymous, clientWith, login, registerUser, send } from '../client.ts'
 import { ask } from './servers.ts'
 
@@ -101,6 +101,12 @@ test('only a hash is kept, and it opens nothing', async () => {
     expect((await ask({ REGISTRATION: 'token' }, 'POST', '/_matrix/client/v3/register', body)).status).toBe(401)
   }
   expect(await isValid(name)).toBe(false)
+})
+
+test('links do not stand among the registration tokens', async () => {
+  await newLink()
+  await createRegistrationToken(env, { token: 'for-all', usesAllowed: null, expiresAt: null })
+  expect((await listRegistrationTokens(env)).map(({ token }) => token)).toEqual(['for-all'])
 })
 
 test('a registration token is no link', async () => {

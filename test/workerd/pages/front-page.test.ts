@@ -150,6 +150,13 @@ test.each<[string, Partial<Record<keyof Env, unknown>>, readonly string[]]>([
   expectStrict(page)
 })
 
+test('a Worker that was reached by HTTPS knows the address to set', async () => {
+  const changed: Env = Object.assign({}, env, { SERVER_NAME: 'example.org', PUBLIC_URL: '' })
+  const request = new Request('https://hearth.me.workers.dev/')
+  const response = await createApp().fetch(request, changed, createExecutionContext())
+  expect(await response.text()).toContain('--server-name YOUR-DOMAIN --public-url https://hearth.me.workers.dev')
+})
+
 test("a run on one's own machine may have the example's name", async () => {
   expect((await open({ SERVER_NAME: 'example.org', PUBLIC_URL: 'http://127.0.0.1:8008' })).status).toBe(200)
 })
