@@ -4,18 +4,11 @@
  * What was applied is written down with its hash. The program refuses to run on a database whose past differs from its
  * own list, or which a newer program has been at: both would end in corruption that nobody notices for weeks.
  */
-import { createHash } from 'node:crypto'
-
 import { type Migration, migrations } from '../d1-migrations/index.ts'
+import { type AppliedMigration, hashOfMigration, pastFault } from './migration-past.ts'
 
 /** The database and this program do not fit together; the message is for the owner. */
 export class SetUpError extends Error {}
-
-interface AppliedMigration {
-  readonly position: number
-  readonly name: string
-  readonly hash: string
-}
 
 const createBook = `CREATE TABLE IF NOT EXISTS applied_migrations(
   position INTEGER PRIMARY KEY, name TEXT NOT NULL, hash TEXT NOT NULL, applied_at INTEGER NOT NULL
@@ -36,27 +29,14 @@ export function setUp({ DB }: { readonly DB: D1Database }): Promise<void> {
 export async function migrate(db: D1Database, known: readonly Migration[]): Promise<void> {
   for (;;) {
     const applied = await readApplied(db)
-    checkPast(known, applied)
+    const fault = pastFault(known, applied)
+    if (fault !== undefined) throw new SetUpError(fault)
     const position = applied.length
     const migration = known[position]
     if (!migration) return
     const failure = await apply(db, position, migration)
     if (failure === undefined || (await readApplied(db)).length > position) continue
     throw new SetUpError(`The migration ${migration.name} fails, the database is unchanged: ${failure}`)
-  }
-}
-
-/** Throws SetUpError unless what was applied is the beginning of what is known. */
-function checkPast(known: readonly Migration[], applied: readonly AppliedMigration[]): void {
-  if (applied.length > known.length) {
-    throw new SetUpError(
-      'A newer version of this program has been at the database: deploy that one again, or a newer one',
-    )
-  }
-  for (const [index, { position, name, hash }] of applied.entries()) {
-    const migration = known[index]
-    if (migration && position === index && name === migration.name && hash === hashOf(migration)) continue
-    throw new SetUpError(`The database was built by another migration ${name} than the one of this program`)
   }
 }
 
@@ -74,7 +54,7 @@ async function readApplied(db: D1Database): Promise<AppliedMigration[]> {
 async function apply(db: D1Database, position: number, migration: Migration): Promise<string | undefined> {
   const note = db
     .prepare('INSERT INTO applied_migrations(position, name, hash, applied_at) VALUES (?, ?, ?, ?)')
-    .bind(position, migration.name, hashOf(migration), Date.now())
+    .bind(position, migration.name, hashOfMigration(migration), Date.now())
   const statements = migration.sql.split('--> statement-breakpoint').map((statement) => db.prepare(statement))
   try {
     await db.batch([db.prepare(createBook), note, ...statements])
@@ -82,9 +62,4 @@ async function apply(db: D1Database, position: number, migration: Migration): Pr
   } catch (error) {
     return String(error)
   }
-}
-
-/** A checkout with other line ends is the same migration. */
-function hashOf({ sql }: Migration): string {
-  return createHash('sha256').update(sql.replaceAll('\r\n', '\n')).digest('hex')
 }

@@ -2,7 +2,7 @@
 import type { SettingVariables } from '../../worker/setting-variables.ts'
 import { SettingError, settingsOf } from '../../worker/settings.ts'
 
-/** The values that wrangler.toml is delivered with: to be filled in by the owner. */
+/** The values of the documentation: to be replaced by the owner. */
 const examples = { serverName: 'example.org', host: 'matrix.example.org' }
 
 /** What stands in the way of a deployment, one line each; none for a rehearsal with the example's values. */
@@ -25,13 +25,10 @@ export function checkSettings(variables: SettingVariables, { rehearsal = false }
   if (variables.MAIL_TOKEN) complaints.push('MAIL_TOKEN is no variable: npx wrangler secret put MAIL_TOKEN')
   if (rehearsal) return complaints
   if (settings.serverName === examples.serverName) {
-    complaints.push(
-      `SERVER_NAME is still the example's: set it in wrangler.toml, or give --server-name; it can never be changed later`,
-    )
+    complaints.push(`SERVER_NAME is still the example's: give --server-name; it can never be changed later`)
   }
   const host = URL.canParse(settings.publicUrl) ? new URL(settings.publicUrl).hostname : ''
-  if (host === examples.host)
-    complaints.push(`PUBLIC_URL is still the example's: set it in wrangler.toml, or give --public-url`)
+  if (host === examples.host) complaints.push(`PUBLIC_URL is still the example's: give --public-url`)
   if (!settings.publicUrl.startsWith('https://')) complaints.push('PUBLIC_URL must begin with https://')
   if (settings.allowPrivateAddresses) complaints.push('ALLOW_PRIVATE_ADDRESSES is for development only')
   if (!settings.rateLimits) complaints.push('RATE_LIMITS must be on where everybody can reach the server')
