@@ -6,7 +6,7 @@ import { bundleWorker, prebuiltWorker, type WorkerModule } from './build/bundle.
 import { complain } from './command-line.ts'
 import { firstAccountLink, type LinkOutcome } from './register/first-account-link.ts'
 import { startClock } from './serve/clock.ts'
-import { claimDataFolder } from './serve/data-folder.ts'
+import { claimDataFolder, restoredIn } from './serve/data-folder.ts'
 import { listenMetrics } from './serve/metrics-port.ts'
 import { parseOptions, type ServeOptions } from './serve/options.ts'
 import { endOrphansOf, guardAgainstOrphans } from './serve/orphan-guard.ts'
@@ -61,7 +61,13 @@ async function serve(options: ServeOptions): Promise<void> {
         ? await listenTls(certificate, options.bind, options.federation.port, options.port)
         : undefined
     const runtime = await startRuntime(
-      { ...options, registrationSharedSecret: secret, run, meterToken: metrics?.token },
+      {
+        ...options,
+        registrationSharedSecret: secret,
+        run,
+        restored: restoredIn(options.data),
+        meterToken: metrics?.token,
+      },
       modules,
     )
     const stopClock = startClock(runtime)

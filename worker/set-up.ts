@@ -5,6 +5,7 @@
  * own list, or which a newer program has been at: both would end in corruption that nobody notices for weeks.
  */
 import { type Migration, migrations } from '../d1-migrations/index.ts'
+import { renewDatabase } from './restored.ts'
 import { type AppliedMigration, hashOfMigration, pastFault } from './migration-past.ts'
 
 /** The database and this program do not fit together; the message is for the owner. */
@@ -17,12 +18,17 @@ const createBook = `CREATE TABLE IF NOT EXISTS applied_migrations(
 let ready: Promise<void> | undefined
 
 /** Applies what is missing, once per isolate. Rejects with SetUpError; a failure is not remembered. */
-export function setUp({ DB }: { readonly DB: D1Database }): Promise<void> {
-  ready ??= migrate(DB, migrations).catch((error: unknown) => {
+export function setUp({ DB, RESTORED }: { readonly DB: D1Database; readonly RESTORED?: string }): Promise<void> {
+  ready ??= prepare(DB, RESTORED).catch((error: unknown) => {
     ready = undefined
     throw error
   })
   return ready
+}
+
+async function prepare(db: D1Database, restored: string | undefined): Promise<void> {
+  await migrate(db, migrations)
+  await renewDatabase(db, restored)
 }
 
 /** Applies the migrations that the database lacks. Safe beside others who do the same at the same time. */

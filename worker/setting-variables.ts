@@ -55,6 +55,8 @@ export interface SettingVariables {
   readonly SUPPORT_PAGE?: string
   /** URL of the service that hands out places in LiveKit, for calls of many. */
   readonly LIVEKIT_SERVICE_URL?: string
+  /** Names the restore that the data came out of; another one for each. See docs/backup.md. */
+  readonly RESTORED?: string
   /** Local server: `on` counts what Cloudflare would bill. */
   readonly METER?: string
   /** Local server: who has it may read the counters. */

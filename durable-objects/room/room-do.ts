@@ -159,7 +159,7 @@ export class RoomDO extends DurableObject<Env> {
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env)
-    this.#room = openRoom(ctx.storage, settingsOf(env).serverName, nodeCrypto)
+    this.#room = openRoom(ctx.storage, settingsOf(env).serverName, nodeCrypto, env.RESTORED)
     this.#alarms = new AlarmScheduler(ctx.storage)
     this.#notifier = new Notifier(
       this.#room,

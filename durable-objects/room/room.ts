@@ -10,6 +10,7 @@ import type { ServerName } from '#protocol/identifiers/server-name.ts'
 import type { Crypto } from '#protocol/signing/crypto.ts'
 
 import { migrate } from '../shared/migrate.ts'
+import { afterRestore, leap } from '../shared/restored.ts'
 import type { Erasures } from './erasures.ts'
 import { LazyMembers } from './lazy-members.ts'
 import { MergeMemory } from './merge-memory.ts'
@@ -46,11 +47,20 @@ export interface ReadMemory {
 }
 
 /** Opens what this object stores; the tables of a known room are brought up to date. */
-export function openRoom(storage: DurableObjectStorage, serverName: ServerName, crypto: Crypto): Room {
+export function openRoom(
+  storage: DurableObjectStorage,
+  serverName: ServerName,
+  crypto: Crypto,
+  restored?: string,
+): Room {
   const reader = new Reader(storage.sql, serverName)
   const groups = new StateGroups(storage.sql)
   const merges = new MergeMemory()
-  if (reader.isKnown()) migrate(storage, migrations)
+  if (reader.isKnown()) {
+    migrate(storage, migrations)
+    // Positions that were given out after the backup are not given out again. Users are told anew: "told_pos" stays.
+    afterRestore(storage, restored, () => storage.sql.exec('UPDATE room SET pos = pos + ?', leap))
+  }
   const forget = () => {
     reader.forget()
     groups.forget()

@@ -75,7 +75,8 @@ export function readStream(sql: Sql, stream: Stream, request: ReadRequest, now: 
   // The holder of a foreign token knows rooms that may be left by now: it is told of those too.
   const includeLeave = request.includeLeave || since?.kind === 'foreign' || includesLeave(filter)
   const token = since?.kind === 'ours' ? since.token : undefined
-  return { ...read(sql, stream, { ...request, token, includeLeave }, now), keys, filter }
+  const isForeign = since?.kind === 'foreign'
+  return { ...read(sql, stream, { ...request, token, includeLeave, isForeign }, now), keys, filter }
 }
 
 function includesLeave(filter: JsonObject | null): boolean {
@@ -86,6 +87,7 @@ function includesLeave(filter: JsonObject | null): boolean {
 interface Scope {
   readonly deviceId: string
   readonly token: SinceToken | undefined
+  readonly isForeign: boolean
   readonly fullState: boolean
   readonly includeLeave: boolean
   readonly presence?: PresenceState | undefined
@@ -108,7 +110,8 @@ function read(sql: Sql, stream: Stream, scope: Scope, now: number): Omit<Read, '
     rooms,
     accountData: accountData.get('') ?? [],
     toDevice: toDevice.events,
-    deviceLists: token ? deviceListsAfter(sql, token.read) : { changed: [], left: [] },
+    // The holder of a foreign token knows devices that may be others by now.
+    deviceLists: token || scope.isForeign ? deviceListsAfter(sql, token?.read ?? 0) : { changed: [], left: [] },
     presence: scope.presence === undefined ? [] : presenceAfter(sql, token?.read ?? 0, everything, now),
     ignoredUsers: rooms.length > 0 ? ignoredUsers(sql) : [],
     pushRules: rooms.length > 0 ? getPushRules(sql) : {},

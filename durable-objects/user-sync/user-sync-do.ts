@@ -39,6 +39,7 @@ import { AlarmScheduler } from '../shared/alarm-scheduler.ts'
 import type { Env } from '../../worker/env.ts'
 import { remote } from '../../worker/remote.ts'
 import { migrate } from '../shared/migrate.ts'
+import { afterRestore } from '../shared/restored.ts'
 import {
   type AccountDataEvent,
   type AccountDataKey,
@@ -117,6 +118,7 @@ import type { SlidingState } from './sliding/read-sliding.ts'
 import { refreshRooms } from './sliding/refresh.ts'
 import { staleRooms } from './sliding/room-facts.ts'
 import { listSubscriptions } from './sliding/list-subscriptions.ts'
+import { renewStream } from './restored.ts'
 import { RoomIndex } from './sliding/room-index.ts'
 import { hasSlidingNews, idleOf, type SlidingRead } from './sliding/sliding-read.ts'
 import { Turns } from './sliding/turns.ts'
@@ -155,7 +157,12 @@ export class UserSyncDO extends DurableObject<Env> {
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env)
     migrate(ctx.storage, migrations)
-    this.#stream = loadStream(this.#sql, () => crypto.randomUUID().slice(0, 8))
+    const newEpoch = () => crypto.randomUUID().slice(0, 8)
+    afterRestore(ctx.storage, env.RESTORED, () => {
+      renewStream(this.#sql, newEpoch)
+      this.#alarms.ensure('announce', Date.now() + laterWithin)
+    })
+    this.#stream = loadStream(this.#sql, newEpoch)
     const [index, given, turns] = [new RoomIndex(this.#sql), new GivenMemory(), new Turns()]
     this.#sliding = { sql: this.#sql, stream: this.#stream, index, given, turns }
   }

@@ -35,13 +35,20 @@ export function claimDataFolder(folder: string, serverName: string, run: string)
   }
 }
 
+/** The name of the restore that filled the folder; undefined where none did. */
+export function restoredIn(folder: string): string | undefined {
+  return readIfThere(join(folder, restoredFile))?.trim() || undefined
+}
+
 /** Where `npm run register` finds the secret of the server on this machine. */
 export function secretIn(folder: string): string {
   return join(folder, 'registration-shared-secret')
 }
 
-const nameFile = 'server-name'
-const lockFile = 'lock'
+export const nameFile = 'server-name'
+export const lockFile = 'lock'
+/** Written by `npm run restore`. */
+export const restoredFile = 'restored'
 
 function refuseForeignFolder(folder: string, serverName: string): void {
   const known = readIfThere(join(folder, nameFile))?.trim()

@@ -28,6 +28,8 @@ export interface RuntimeOptions extends ServeOptions {
   readonly registrationSharedSecret: string
   /** Marks the runtime's process; see orphan-guard.ts. */
   readonly run: string
+  /** Names the restore that the data came out of. */
+  readonly restored: string | undefined
   /** Lets this process read the counters; undefined: nothing is counted. */
   readonly meterToken: string | undefined
 }
@@ -80,6 +82,7 @@ function bindingsOf(options: RuntimeOptions): Record<string, string> {
     REGISTRATION_SHARED_SECRET: options.registrationSharedSecret,
     RATE_LIMITS: options.rateLimits,
     LOG_LEVEL: options.logLevel,
+    ...(options.restored === undefined ? {} : { RESTORED: options.restored }),
     ...(options.meterToken === undefined ? {} : { METER: 'on', METER_TOKEN: options.meterToken }),
     MAX_UPLOAD_MB: options.maxUploadMb,
     DEFAULT_ROOM_VERSION: options.defaultRoomVersion,
