@@ -18,6 +18,8 @@ export interface ServerSight {
    * which other servers may see differently.
    */
   mayRead(event: StoredEvent): boolean
+  /** Whether a user of the server has, or had, any membership. */
+  readonly hadMembers: boolean
   /** Whether a user of the server was joined right before the event or right after it. */
   wasJoinedAt(event: Pick<StoredEvent, 'stateBefore' | 'stateAfter'>): boolean
 }
@@ -50,6 +52,7 @@ export function serverSightOf(room: Room, server: ServerName): ServerSight {
   const lazily = (group: GroupId): Iterable<string> => ({ [Symbol.iterator]: () => membershipsIn(group).values() })
 
   return {
+    hadMembers: keys.length > 0,
     wasJoinedAt: ({ stateBefore, stateAfter }) =>
       [stateBefore, stateAfter].some((group) => group !== undefined && membershipsIn(group).includes('join')),
     mayRead({ outcome, stateBefore, stateAfter }) {

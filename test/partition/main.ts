@@ -6,6 +6,9 @@ import { parseArgs } from 'node:util'
 
 import { runPartition } from './run-partition.ts'
 
+// The servers end with us, however we end.
+for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => process.exit(1))
+
 const { values } = parseArgs({
   options: {
     seed: { type: 'string', default: '1' },

@@ -101,8 +101,7 @@ async function stateBefore(
   const ids = await requests.stateIds(server, pdu.event_id)
   if (!ids) return undefined
   const unknown = [...new Set([...ids.state, ...ids.authChain])].filter((id) => reader.nidOf(id) === undefined)
-  if (unknown.length > manyUnknown) storeOutliers(room, (await requests.state(server, pdu.event_id)) ?? [])
-  else {
+  if (unknown.length <= manyUnknown) {
     const fetched: Pdu[] = []
     for (const id of unknown) {
       const event = await requests.event(server, id)
@@ -110,6 +109,9 @@ async function stateBefore(
     }
     storeOutliers(room, fetched)
   }
+  // One by one a server gives only events whose place it knows; of those it was told when it joined it does not.
+  const isComplete = unknown.every((id) => reader.nidOf(id) !== undefined)
+  if (!isComplete) storeOutliers(room, (await requests.state(server, pdu.event_id)) ?? [])
   if (ids.state.some((id) => reader.nidOf(id) === undefined)) return undefined
   return room.transactor.turn(() => {
     const known = pdu.prev_events.flatMap((id) => {

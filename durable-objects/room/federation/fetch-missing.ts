@@ -111,16 +111,20 @@ interface Errand {
 
 /** Gets something that brings one staged event nearer. False when nobody could help. */
 async function goFor(errand: Errand, staged: Staged): Promise<boolean> {
-  const servers = serversToAsk(errand.room, staged)
-  for (const server of servers) if (await askForEvents(errand, staged.pdu, server)) return true
+  const { room } = errand
+  const servers = serversToAsk(room, staged)
+  const entry = entryDepth(room)
+  for (const server of servers) if (await askForEvents(errand, staged.pdu, server, entry)) return true
   // Nobody has the events in between. (What a server that is gone for good sent last, only those who heard it have.)
-  if (missingPrevEvents(errand.room, staged.pdu).length === 0) return false
+  if (missingPrevEvents(room, staged.pdu).length === 0) return false
   for (const server of servers) if (await skipHole(errand, staged.pdu, server)) return true
+  // Nobody tells the state: what is left is to go back, beyond our own time, to where the fork began.
+  if (entry > 0) for (const server of servers) if (await fillGap(errand, staged.pdu, server, 0)) return true
   return false
 }
 
 /** Asks for what the event cites: events between what we have and it, and its auth chain. */
-async function askForEvents(errand: Errand, pdu: Pdu, server: ServerName): Promise<boolean> {
+async function askForEvents(errand: Errand, pdu: Pdu, server: ServerName, minDepth: number): Promise<boolean> {
   const { room, requests, budget } = errand
   const { reader } = room
   const unknownAuth = () => pdu.auth_events.filter((id) => reader.nidOf(id) === undefined)
@@ -131,8 +135,7 @@ async function askForEvents(errand: Errand, pdu: Pdu, server: ServerName): Promi
     // What the auth chain did not bring may come with the state.
     if (missingPrevEvents(room, pdu).length === 0) return unknownAuth().length === 0
   }
-  const isEnd = errand.ends.has(`${server} ${pdu.event_id}`)
-  return !isEnd && budget.rounds > 0 && fillGap(errand, pdu, server)
+  return fillGap(errand, pdu, server, minDepth)
 }
 
 /** Asks for the events between what we have and this one. True when some came that we had not. */
@@ -140,7 +143,10 @@ async function fillGap(
   { room, env, requests, budget, ends: dead }: Errand,
   pdu: Pdu,
   server: ServerName,
+  minDepth: number,
 ): Promise<boolean> {
+  const endOf = (id: EventId) => `${server} ${minDepth} ${id}`
+  if (budget.rounds <= 0 || dead.has(endOf(pdu.event_id))) return false
   const { reader } = room
   const ends = reader.events(reader.header().extremities)
   budget.left--
@@ -150,7 +156,7 @@ async function fillGap(
     latest_events: [pdu.event_id],
     limit: perRequest,
     // Not the depth of our ends: a fork that was made while we were cut off may begin long before them.
-    min_depth: entryDepth(room),
+    min_depth: minDepth,
   })
   const wanted = new Set<EventId>(pdu.prev_events)
   const endorsed = await withPolicySignatures(room, env, events ?? [])
@@ -158,7 +164,7 @@ async function fillGap(
     ({ event_id }) => reader.eventById(event_id)?.stateBefore === undefined && !isStaged(room, event_id),
   )
   // Fewer than asked for, and no way back to what is here: asked again, the server would give nothing more.
-  if (endorsed.length < perRequest) for (const { event_id } of endorsed) dead.add(`${server} ${event_id}`)
+  if (endorsed.length < perRequest) for (const { event_id } of endorsed) dead.add(endOf(event_id))
   // Only what leads back from this event: a server that sends other things does not get us to store them.
   let found = 0
   for (const event of news.sort((a, b) => b.depth - a.depth)) {
@@ -169,34 +175,57 @@ async function fillGap(
   return found > 0
 }
 
-/** Takes the state before each missing prev event from the server, and receives the event on top of it. */
-async function skipHole({ room, requests, budget, stored }: Errand, pdu: Pdu, server: ServerName): Promise<boolean> {
+/**
+ * Takes the state before each missing prev event from the server, or else the state before the event itself, and receives
+ * the event on top of it.
+ */
+async function skipHole(errand: Errand, pdu: Pdu, server: ServerName): Promise<boolean> {
+  const { room, stored } = errand
   const { reader } = room
   const states = new Map<EventId, readonly EventId[]>()
+  let before: readonly EventId[] | undefined
   for (const prev of missingPrevEvents(room, pdu)) {
-    budget.left -= 2
-    const ids = await requests.stateIds(server, prev)
-    if (!ids) return false
-    const unknown = [...new Set([prev, ...ids.state, ...ids.authChain])].filter((id) => reader.nidOf(id) === undefined)
-    const fetched = await fetchEvents(requests, server, prev, unknown, budget)
-    storeOutliers(room, fetched)
-    // Without the event and every event of the state before it, the state is a guess.
-    if ([prev, ...ids.state].some((id) => reader.nidOf(id) === undefined)) return false
-    states.set(prev, ids.state)
+    const state = before ? undefined : await stateAt(errand, prev, server)
+    // Without the event itself it is not known what it changed.
+    if (state && reader.nidOf(prev) !== undefined) states.set(prev, state)
+    else before ??= await stateAt(errand, pdu.event_id, server)
+    if (!state && !before) return false
   }
   return room.transactor.turn(() => {
     const missing = missingPrevEvents(room, pdu)
-    if (missing.some((id) => !states.has(id))) return { ok: false } as const
+    if (!before && missing.some((id) => !states.has(id))) return { ok: false } as const
     const known = pdu.prev_events.map((id) => reader.eventById(id)?.stateAfter).filter((group) => group !== undefined)
     const told: GroupId[] = missing.map((id) =>
       afterEvent(room, groupOf(room, states.get(id) ?? []), reader.eventById(id)),
     )
-    const result = receivePdu(room, pdu, mergeState(room, [...known, ...told]))
+    const result = receivePdu(room, pdu, before ? groupOf(room, before) : mergeState(room, [...known, ...told]))
     if (result.kind === 'waiting') return { ok: false } as const
     if (result.kind === 'stored') stored(result.changedMembers)
     unstage(room, pdu.event_id)
     return { ok: true } as const
   }).ok
+}
+
+/** The state before an event as a server tells it, all of it stored; undefined where any of it does not come. */
+async function stateAt(
+  { room, requests, budget }: Errand,
+  eventId: EventId,
+  server: ServerName,
+): Promise<readonly EventId[] | undefined> {
+  const { reader } = room
+  budget.left -= 2
+  const ids = await requests.stateIds(server, eventId)
+  if (!ids || ids.state.length === 0) return undefined
+  const wanted = new Set([...(isStaged(room, eventId) ? [] : [eventId]), ...ids.state, ...ids.authChain])
+  const unknown = [...wanted].filter((id) => reader.nidOf(id) === undefined)
+  storeOutliers(room, await fetchEvents(requests, server, eventId, unknown, budget))
+  if (unknown.some((id) => reader.nidOf(id) === undefined)) {
+    // One by one a server gives only events whose place it knows; of those it was told when it joined it does not.
+    budget.left--
+    storeOutliers(room, (await requests.state(server, eventId)) ?? [])
+  }
+  // Without every event of the state, the state is a guess.
+  return ids.state.some((id) => reader.nidOf(id) === undefined) ? undefined : ids.state
 }
 
 /**

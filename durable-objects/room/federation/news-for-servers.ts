@@ -5,14 +5,16 @@
  * a server can take them. Told once for a burst; if this object dies before the sender heard, the `settle` alarm of
  * `notify.ts`, set in the turn that stored the events, finds that and tells again.
  */
+import { redact } from '#protocol/events/redaction.ts'
 import type { EventId } from '#protocol/identifiers/event-id.ts'
 import type { RoomId } from '#protocol/identifiers/room-id.ts'
-import { parseServerName, type ServerName } from '#protocol/identifiers/server-name.ts'
+import type { ServerName } from '#protocol/identifiers/server-name.ts'
 import type { JsonObject } from '#protocol/json/json.ts'
 
 import type { Room } from '../room.ts'
 import { serverSightOf } from '../server-visibility.ts'
 import type { Nid } from '../stored-event.ts'
+import { partedBy, serverOf } from './parted-servers.ts'
 
 export interface ServerNews {
   readonly roomId: RoomId
@@ -51,9 +53,11 @@ export class NewsForServers {
     await this.#telling
   }
 
-  /** Everything up to here is known to the other servers: a join over one of them, which that server passes on. */
+  /** The newest event is known to the other servers: a join over one of them, which that server passes on. */
   noteKnown(): void {
-    this.#told = this.#room.reader.header().pos
+    const { pos, toldPos } = this.#room.reader.header()
+    // What they have not been told of before stays to be told; hearing of the join twice does no harm.
+    if ((this.#told ?? toldPos) === pos - 1) this.#told = pos
   }
 
   async #tellAll(): Promise<void> {
@@ -68,17 +72,22 @@ export class NewsForServers {
   }
 }
 
-/** Servers that must get our events after a position: those in the room, and those whose users the events were about. */
+/**
+ * Servers that must get our events after a position: those in the room, those of users who came, went or were invited, and
+ * those that are not in the room any more and cannot know yet. What each gets of it is decided in `pdusFor`.
+ */
 function destinationsOf(room: Room, after: number): ServerName[] {
   const { reader } = room
-  const query = `SELECT type, state_key AS stateKey FROM events WHERE pos IS NOT NULL AND pos > ? AND outcome = 0 AND ${ours}`
-  const events = reader.sql.exec<{ type: string; stateKey: string | null }>(query, after, reader.serverName).toArray()
+  const query = `SELECT nid FROM events WHERE pos IS NOT NULL AND pos > ? AND outcome = 0 AND ${ours}`
+  const events = reader.sql.exec<{ nid: Nid }>(query, after, reader.serverName).toArray()
   if (events.length === 0) return []
   const servers = new Set(reader.joinedServers())
-  for (const { type, stateKey } of events) {
-    const server = type === 'm.room.member' && stateKey !== null ? serverOf(stateKey) : undefined
+  const members = `SELECT DISTINCT state_key AS userId FROM events WHERE pos > ? AND outcome = 0 AND type = 'm.room.member'`
+  for (const { userId } of reader.sql.exec<{ userId: string }>(members, after)) {
+    const server = serverOf(userId)
     if (server) servers.add(server)
   }
+  for (const { nid } of events) for (const server of partedBy(room, reader.eventOf(nid))) servers.add(server)
   servers.delete(reader.serverName)
   return [...servers]
 }
@@ -86,7 +95,8 @@ function destinationsOf(room: Room, after: number): ServerName[] {
 /**
  * What the sender sends to one server: our events after a position, in the room's order, and the position up to which that
  * is all. Of each event the server hears if it was in the room then, or if the event is about one of its users: not of what
- * was said before it came, however far back a sender that has lost its memory asks, but of all until it left.
+ * was said before it came, however far back a sender that has lost its memory asks, but of all until it left. A server that
+ * the event finds to have left (parted-servers.ts) gets what a redaction leaves of it.
  */
 export function pdusFor(
   room: Room,
@@ -102,16 +112,20 @@ export function pdusFor(
     reader.serverName,
   )
   const isIn = presenceSince(room, destination, after)
-  const chosen: { nid: Nid; pos: number }[] = []
-  for (const row of rows) {
-    const { nid, type, stateKey } = row
+  const chosen: { nid: Nid; pos: number; isWhole: boolean }[] = []
+  for (const { nid, pos, type, stateKey } of rows) {
     const isTheirs = type === 'm.room.member' && stateKey !== null && serverOf(stateKey) === destination
-    if (isTheirs || isIn(nid)) chosen.push(row)
+    const isWhole = isTheirs || isIn(nid)
+    if (isWhole || partedBy(room, reader.eventOf(nid)).has(destination)) chosen.push({ nid, pos, isWhole })
     if (chosen.length === maxBehind) break
   }
   const page = chosen.toReversed().slice(0, limit)
   const upTo = page.length < chosen.length ? (page.at(-1)?.pos ?? after) : pos
-  return { pdus: reader.events(page.map(({ nid }) => nid)).map(({ pdu }) => pdu.json), upTo }
+  const whole = new Set(page.filter(({ isWhole }) => isWhole).map(({ nid }) => nid))
+  const pdus = reader
+    .events(page.map(({ nid }) => nid))
+    .map(({ nid, pdu }) => (whole.has(nid) ? pdu.json : redact(reader.rules, pdu.json)))
+  return { pdus, upTo }
 }
 
 /** Whether a server was in the room at an event after a position. As now, unless one of its users came or went since. */
@@ -119,10 +133,8 @@ function presenceSince(room: Room, server: ServerName, after: number): (nid: Nid
   const { reader } = room
   const query = `SELECT 1 AS found FROM events WHERE pos > ? AND type = 'm.room.member'
     AND substr(state_key, instr(state_key, ':') + 1) = ? LIMIT 1`
-  if (reader.sql.exec(query, after, server).toArray().length === 0) {
-    const isIn = reader.joinedServers().has(server)
-    return () => isIn
-  }
+  const isIn = reader.joinedServers().has(server)
+  if (isIn && reader.sql.exec(query, after, server).toArray().length === 0) return () => true
   const sight = serverSightOf(room, server)
   return (nid) => sight.wasJoinedAt(reader.eventOf(nid))
 }
@@ -131,8 +143,4 @@ function presenceSince(room: Room, server: ServerName, after: number): (nid: Nid
 export function noteRelayed({ reader }: Room, eventId: EventId): void {
   const pos = reader.eventById(eventId)?.pos
   if (pos !== undefined) reader.sql.exec('INSERT OR IGNORE INTO relayed(pos) VALUES (?)', pos)
-}
-
-function serverOf(userId: string): ServerName | undefined {
-  return parseServerName(userId.slice(userId.indexOf(':') + 1))
 }

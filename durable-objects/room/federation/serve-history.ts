@@ -2,7 +2,9 @@
  * What other servers in the room may ask for: events, history, state.
  *
  * Spec: server-server-api/#backfilling-and-retrieving-missing-events, #retrieving-events, #authorization-rules. Every answer
- * is for a server that is in the room and that its access control list lets in; every walk is bounded.
+ * is for a server that is in the room, or was in it at the event, and that its access control list lets in; every walk is
+ * bounded. Who was put out needs what happened until then to find out that they were (parted-servers.ts). And what we said last before we left,
+ * we may be the only ones to have: so we answer for the room as we knew it.
  */
 import { fail, type Failure, type Outcome } from '#protocol/errors.ts'
 import type { EventId } from '#protocol/identifiers/event-id.ts'
@@ -14,6 +16,7 @@ import { serverSightOf } from '../server-visibility.ts'
 import { type Nid, outcomes, type StoredEvent } from '../stored-event.ts'
 import { eventsFrom } from '../time-index.ts'
 import { authChainOf } from './join-state.ts'
+import { partingDepth } from './parted-servers.ts'
 import { isServerAllowedIn, isServerIn } from './server-access.ts'
 import { ServerView } from './server-visibility.ts'
 
@@ -29,7 +32,37 @@ const maxEvents = 100
 /** Events looked at for one answer. */
 const maxWalk = 1_000
 
-/** Why this server gets nothing, if it does not. */
+/** Those of the events that the server may see; a failure where it may see none of them. */
+function seenOf(events: readonly StoredEvent[], maySee: Sight['maySee']): Outcome<{ events: StoredEvent[] }> {
+  const seen = events.filter(maySee)
+  return seen.length > 0 || events.length === 0
+    ? { ok: true, events: seen }
+    : fail('forbidden', 'That server was not in the room then')
+}
+
+interface Sight {
+  /** Whole or redacted, as `ServerView` says. */
+  readonly maySee: (event: StoredEvent) => boolean
+  readonly maySeeStateAt: (event: StoredEvent) => boolean
+}
+
+/** What this server may see, event by event; or why it gets nothing. */
+function sightFor(room: Room, origin: ServerName): Outcome<Sight> {
+  const { reader } = room
+  if (!reader.isKnown() || reader.header().currentGroup === undefined) return fail('unknown_room')
+  if (!isServerAllowedIn(room, origin)) return fail('forbidden', 'The room does not allow that server')
+  if (isServerIn(room, origin)) return { ok: true, maySee: () => true, maySeeStateAt: () => true }
+  const sight = serverSightOf(room, origin)
+  if (!sight.hadMembers) return fail('forbidden', 'That server is not in the room')
+  const parting = partingDepth(room, origin)
+  return {
+    ok: true,
+    maySee: (event) => event.depth <= parting || sight.wasJoinedAt(event),
+    maySeeStateAt: (event) => sight.wasJoinedAt(event),
+  }
+}
+
+/** Why this server is told nothing of the present, if it is not. */
 function refusalOf(room: Room, origin: ServerName): Failure | undefined {
   if (!room.reader.isKnown() || room.reader.localJoined().size === 0) return fail('unknown_room')
   if (!isServerAllowedIn(room, origin)) return fail('forbidden', 'The room does not allow that server')
@@ -38,10 +71,10 @@ function refusalOf(room: Room, origin: ServerName): Failure | undefined {
 
 /** One event. Spec: #get_matrixfederationv1eventeventid */
 export function eventForServer(room: Room, origin: ServerName, eventId: EventId): Outcome<{ event: JsonObject }> {
-  const refusal = refusalOf(room, origin)
-  if (refusal) return refusal
+  const sight = sightFor(room, origin)
+  if (!sight.ok) return sight
   const event = room.reader.eventById(eventId)
-  const shown = event && new ServerView(room, origin).show(event)
+  const shown = event && sight.maySee(event) ? new ServerView(room, origin).show(event) : undefined
   return shown ? { ok: true, event: shown } : fail('unknown_event')
 }
 
@@ -71,10 +104,11 @@ export function backfillForServer(
   origin: ServerName,
   { from, limit }: { readonly from: readonly EventId[]; readonly limit: number },
 ): Outcome<{ pdus: JsonObject[] }> {
-  const refusal = refusalOf(room, origin)
-  if (refusal) return refusal
+  const sight = sightFor(room, origin)
+  if (!sight.ok) return sight
   const found = walkBack(room, from, { limit: Math.min(limit, maxEvents), stopAt: new Set(), minDepth: 0 })
-  return { ok: true, pdus: shown(room, origin, found) }
+  const seen = seenOf(found, sight.maySee)
+  return seen.ok ? { ok: true, pdus: shown(room, origin, seen.events) } : seen
 }
 
 /**
@@ -86,14 +120,15 @@ export function missingForServer(
   origin: ServerName,
   asked: MissingRequest,
 ): Outcome<{ events: JsonObject[] }> {
-  const refusal = refusalOf(room, origin)
-  if (refusal) return refusal
+  const sight = sightFor(room, origin)
+  if (!sight.ok) return sight
   const latest = asked.latest.map((id) => room.reader.eventById(id)).filter((event) => event !== undefined)
   const from = latest.flatMap(({ pdu }) => pdu.prev_events)
   const stopAt = new Set([...asked.earliest, ...asked.latest])
   const limit = Math.min(asked.limit, maxEvents)
   const found = walkBack(room, from, { limit, stopAt, minDepth: asked.minDepth })
-  return { ok: true, events: shown(room, origin, found.reverse()) }
+  const seen = seenOf(found, sight.maySee)
+  return seen.ok ? { ok: true, events: shown(room, origin, seen.events.reverse()) } : seen
 }
 
 /** State before an event and its auth chain, as event IDs. Spec: #get_matrixfederationv1state_idsroomid */
@@ -113,21 +148,22 @@ export function stateForServer(
   origin: ServerName,
   eventId: EventId,
 ): Outcome<{ state: Nid[]; authChain: Nid[] }> {
-  const refusal = refusalOf(room, origin)
-  if (refusal) return refusal
+  const sight = sightFor(room, origin)
+  if (!sight.ok) return sight
   const { reader, groups } = room
   const event = reader.eventById(eventId)
   if (event?.stateBefore === undefined || event.outcome === outcomes.rejected) return fail('unknown_event')
+  if (!sight.maySeeStateAt(event)) return fail('forbidden', 'That server was not in the room then')
   const nids = [...groups.readAll(event.stateBefore).values()]
   return { ok: true, state: nids, authChain: authChainOf(room, nids) }
 }
 
 /** An event's auth chain. Spec: #get_matrixfederationv1event_authroomideventid */
 export function authForServer(room: Room, origin: ServerName, eventId: EventId): Outcome<{ auth_chain: JsonObject[] }> {
-  const refusal = refusalOf(room, origin)
-  if (refusal) return refusal
+  const sight = sightFor(room, origin)
+  if (!sight.ok) return sight
   const event = room.reader.eventById(eventId)
-  if (event?.stateBefore === undefined) return fail('unknown_event')
+  if (event?.stateBefore === undefined || !sight.maySee(event)) return fail('unknown_event')
   return { ok: true, auth_chain: room.reader.events(authChainOf(room, [event.nid])).map(({ pdu }) => pdu.json) }
 }
 

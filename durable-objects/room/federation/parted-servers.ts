@@ -1,0 +1,59 @@
+/**
+ * Servers that are not in the room any more and may not know. A server hears of a ban like of any event; but where it was on
+ * another fork meanwhile, the ban does not fit in there unless it also has what leads to it. And state resolution puts users
+ * out without any event about them:
+ *
+ *     leave of @u, on their server's wire ──┐
+ *     join of @u, over another server ──────┴── M     after M, @u is not in the room. Nobody told them.
+ *
+ * So such a server gets M, and may ask for what leads to the end of its stay; of what it may not read it gets what a
+ * redaction leaves, which is enough to come to the same state.
+ */
+import { splitStateMapKey } from '#protocol/events/state-map.ts'
+import { membershipOf } from '#protocol/events/fields.ts'
+import { parseServerName, type ServerName } from '#protocol/identifiers/server-name.ts'
+
+import type { Room } from '../room.ts'
+import type { StoredEvent } from '../stored-event.ts'
+
+/** Events looked through for the one that put a server out. */
+const maxMerges = 200
+
+/** Servers of users who were joined on a fork that the event merges, and are not in the state before it. */
+export function partedBy({ reader, groups }: Room, event: StoredEvent): Set<ServerName> {
+  const parted = new Set<ServerName>()
+  const { prev_events } = event.pdu
+  if (prev_events.length < 2 || event.stateBefore === undefined) return parted
+  for (const id of prev_events) {
+    const fork = reader.eventById(id)?.stateAfter
+    if (fork === undefined) continue
+    for (const [key, [before, after]] of groups.diff(fork, event.stateBefore)) {
+      const [type, userId] = splitStateMapKey(key)
+      if (type !== 'm.room.member' || before === undefined) continue
+      const isIn = (nid: number | undefined) => nid !== undefined && membershipOf(reader.eventOf(nid).pdu) === 'join'
+      const server = isIn(before) && !isIn(after) ? serverOf(userId) : undefined
+      if (server) parted.add(server)
+    }
+  }
+  return parted
+}
+
+/** How deep in the room a server that is not in it may look to find that out; 0 for one that never was. */
+export function partingDepth(room: Room, server: ServerName): number {
+  const { reader } = room
+  const put = `SELECT coalesce(max(depth), 0) AS depth FROM current_state JOIN events ON nid = event_nid
+    WHERE current_state.type = 'm.room.member' AND membership IN ('leave', 'ban')
+    AND substr(current_state.state_key, instr(current_state.state_key, ':') + 1) = ?`
+  const { depth } = reader.sql.exec<{ depth: number }>(put, server).one()
+  const merges = `SELECT nid FROM events WHERE pos IS NOT NULL AND json_array_length(json, '$.prev_events') > 1
+    ORDER BY pos DESC LIMIT ${maxMerges}`
+  for (const { nid } of reader.sql.exec<{ nid: number }>(merges)) {
+    const event = reader.eventOf(nid)
+    if (event.depth > depth && partedBy(room, event).has(server)) return event.depth
+  }
+  return depth
+}
+
+export function serverOf(userId: string): ServerName | undefined {
+  return parseServerName(userId.slice(userId.indexOf(':') + 1))
+}
