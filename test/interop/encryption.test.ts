@@ -6,6 +6,7 @@ import { webcrypto } from 'node:crypto'
 import { EventType, type MatrixClient, type MatrixEvent, MsgType, Preset } from 'matrix-js-sdk'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 
+import { decrypted, encrypted } from '../dsl/encrypted-file.ts'
 import {
   bodiesOf,
   cryptoOf,
@@ -16,7 +17,7 @@ import {
   setUpKeys,
   verify,
 } from '../dsl/encrypting-client.ts'
-import { at, patience, server, text, whileCut } from './people.ts'
+import { patience, server, text, whileCut } from './people.ts'
 
 const sides = [
   { one: 'Hearth', other: 'Synapse' },
@@ -162,32 +163,3 @@ describe.each(sides)('Alice on $one and Bob on $other', ({ one, other }) => {
     return fetch(url, { headers: { Authorization: `Bearer ${client.getAccessToken()}` } })
   }
 })
-
-/** Spec: client-server-api/#sending-encrypted-attachments. */
-async function encrypted(plain: Uint8Array<ArrayBuffer>) {
-  const key = await webcrypto.subtle.generateKey({ name: 'AES-CTR', length: 256 }, true, ['encrypt', 'decrypt'])
-  const iv = new Uint8Array(16)
-  webcrypto.getRandomValues(iv.subarray(0, 8))
-  const cipher = await webcrypto.subtle.encrypt({ name: 'AES-CTR', counter: iv, length: 64 }, key, plain)
-  const sha256 = await webcrypto.subtle.digest('SHA-256', cipher)
-  const file = {
-    v: 'v2',
-    key: await webcrypto.subtle.exportKey('jwk', key),
-    iv: unpadded(iv),
-    hashes: { sha256: unpadded(new Uint8Array(sha256)) },
-  }
-  return { cipher, file }
-}
-
-async function decrypted(cipher: ArrayBuffer, file: unknown): Promise<Uint8Array> {
-  const sha256 = await webcrypto.subtle.digest('SHA-256', cipher)
-  expect(unpadded(new Uint8Array(sha256))).toBe(at(file, 'hashes', 'sha256'))
-  const jwk = { kty: 'oct', alg: 'A256CTR', k: String(at(file, 'key', 'k')) }
-  const key = await webcrypto.subtle.importKey('jwk', jwk, 'AES-CTR', false, ['decrypt'])
-  const counter = Buffer.from(String(at(file, 'iv')), 'base64')
-  return new Uint8Array(await webcrypto.subtle.decrypt({ name: 'AES-CTR', counter, length: 64 }, key, cipher))
-}
-
-function unpadded(bytes: Uint8Array): string {
-  return Buffer.from(bytes).toString('base64').replaceAll('=', '')
-}
