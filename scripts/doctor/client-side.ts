@@ -70,7 +70,7 @@ async function examineApi(base: string, world: Surroundings): Promise<Finding[]>
 export function tlsWords(name: string, fault: string): string {
   if (fault.includes('ALTNAME')) return `the certificate is not for ${name}`
   if (fault.includes('EXPIRED')) return `the certificate for ${name} has expired`
-  if (/SELF_SIGNED|UNABLE_TO|ISSUER/.test(fault))
+  if (/SELF_SIGNED|UNABLE_TO|ISSUER|SIGNATURE/.test(fault))
     return `the certificate for ${name} is by an authority that nobody knows (${fault})`
   return `the certificate for ${name} is not good (${fault})`
 }

@@ -17,14 +17,22 @@ export function makeCertificates(): { readonly authority: Issued; readonly serve
   return { authority, server }
 }
 
+/** A certificate by `authority` for these DNS names; `days`: for how long it still holds. */
+export function certificateFor(names: readonly string[], authority: Issued, days = 1): Issued {
+  return issue({ name: names[0] ?? '', authority: false, by: authority, names, days })
+}
+
 interface Wish {
   readonly name: string
   readonly authority: boolean
+  /** DNS names; localhost and 127.0.0.1 where there are none. */
+  readonly names?: readonly string[]
+  readonly days?: number
   /** Absent: it signs itself. */
   readonly by?: Issued
 }
 
-function issue({ name, authority, by }: Wish): Issued {
+function issue({ name, authority, by, names, days = 1 }: Wish): Issued {
   const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   const signer = by ? createPrivateKey(by.key) : privateKey
   const body = sequence(
@@ -32,20 +40,23 @@ function issue({ name, authority, by }: Wish): Issued {
     integer(Buffer.concat([Buffer.of(1), randomBytes(8)])),
     ecdsaWithSha256,
     nameOf(by ? 'Test authority' : name),
-    sequence(time(-1), time(1)),
+    sequence(time(-9), time(days)),
     nameOf(name),
     publicKey.export({ format: 'der', type: 'spki' }),
-    tagged(0xa3, sequence(...extensions(authority))),
+    tagged(0xa3, sequence(...extensions(authority, names))),
   )
   const signature = sign('sha256', body, signer)
   const certificate = sequence(body, ecdsaWithSha256, bits(signature))
   return { cert: pem(certificate), key: exported(privateKey) }
 }
 
-function extensions(authority: boolean): Buffer[] {
+function extensions(authority: boolean, dnsNames: readonly string[] = ['localhost']): Buffer[] {
   const basicConstraints = extension(0x13, sequence(...(authority ? [der(0x01, Buffer.of(0xff))] : [])), true)
   if (authority) return [basicConstraints]
-  const names = sequence(der(0x82, Buffer.from('localhost')), der(0x87, Buffer.of(127, 0, 0, 1)))
+  const names = sequence(
+    ...dnsNames.map((name) => der(0x82, Buffer.from(name))),
+    ...(dnsNames.includes('localhost') ? [der(0x87, Buffer.of(127, 0, 0, 1))] : []),
+  )
   return [basicConstraints, extension(0x11, names, false)]
 }
 
