@@ -30,6 +30,8 @@ export interface Env extends SettingVariables {
   readonly METRICS?: AnalyticsEngineDataset
   /** Makes thumbnails at Cloudflare, where wrangler.toml has it. */
   readonly IMAGES?: PictureService
+  /** Asks the web for previews in a local run: it connects to public addresses alone, whatever a name leads to. */
+  readonly WEB?: Pick<Fetcher, 'fetch'>
   /** Takes mail on the machine of a local run. */
   readonly MAILBOX?: Fetcher
 }

@@ -49,7 +49,7 @@ export async function startRuntime(options: RuntimeOptions, modules: readonly Wo
       durableObjects: Object.fromEntries(
         Object.entries(objects).map(([binding, className]) => [binding, { className, useSQLite: true }]),
       ),
-      serviceBindings: { MAILBOX: mailbox(options.data) },
+      serviceBindings: { MAILBOX: mailbox(options.data), ...publicWeb(options) },
       resourcePersistencePath: options.data,
       unsafeDirectSockets: [{ host: options.bind, port: options.port }],
       unsafeRuntimeEnv: { [runMark]: options.run },
@@ -70,6 +70,12 @@ export async function startRuntime(options: RuntimeOptions, modules: readonly Wo
   }
   await runtime.ready
   return runtime
+}
+
+/** Names can lead anywhere: only the runtime sees which address it connects to. */
+function publicWeb({ allowPrivateAddresses }: RuntimeOptions) {
+  if (allowPrivateAddresses === 'on') return {}
+  return { WEB: { network: { allow: ['public'], tlsOptions: { trustBrowserCas: true } } } }
 }
 
 function bindingsOf(options: RuntimeOptions): Record<string, string> {

@@ -19,6 +19,8 @@ export interface FetchLimits {
   readonly plainHttp?: true
   /** Hosts, with their ports where those are not the usual ones, that are not asked: this server itself. */
   readonly exceptHosts?: readonly string[]
+  /** What asks, in place of the global fetch. */
+  readonly by?: { fetch(target: URL, init: RequestInit): Promise<Response> }
   /** Ends it in place of `timeoutMs`: for Durable Objects, which a timer that nobody clears keeps from sleeping. */
   readonly signal?: AbortSignal
 }
@@ -43,7 +45,8 @@ export async function fetchGuarded(
     if (refused) return refused
     let response: Response
     try {
-      response = await fetch(target, { ...init, redirect: 'manual', signal })
+      const wanted = { ...init, redirect: 'manual', signal } as const
+      response = await (limits.by ? limits.by.fetch(target, wanted) : fetch(target, wanted))
     } catch (error) {
       return failureOf(error, signal)
     }

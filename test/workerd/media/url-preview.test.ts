@@ -1,8 +1,10 @@
 /** What is behind a URL. Spec: client-server-api/#get_matrixclientv1mediapreview_url. */
+import { createExecutionContext } from 'cloudflare:test'
 import { env } from 'cloudflare:workers'
 import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 
 import { encodePng } from '../../../r2-media/png.ts'
+import { createApp } from '../../../worker/app.ts'
 import { ask as askServer } from '../accounts/servers.ts'
 import { anonymous, registerUser, type User } from '../client.ts'
 import { download, streamOf } from './media.ts'
@@ -257,6 +259,23 @@ describe('this server asks', () => {
     const settings = { ...strict, PUBLIC_URL: 'https://chat.example' }
     expect((await preview('https://evil.example/', { settings })).status).toBe(403)
     expect(asked).toHaveLength(1)
+  })
+
+  it('by the way that connects to public addresses alone, where there is one', async () => {
+    const asked = web({})
+    const seen: string[] = []
+    const WEB = {
+      fetch(input: RequestInfo | URL) {
+        seen.push(input instanceof Request ? input.url : input.toString())
+        return Promise.resolve(new Response('<title>public</title>', { headers: { 'Content-Type': 'text/html' } }))
+      },
+    }
+    const request = new Request(`http://test.local${path}?url=https://site.example/web`, {
+      headers: { Authorization: `Bearer ${alice.accessToken}` },
+    })
+    const response = await createApp().fetch(request, { ...env, ...strict, WEB }, createExecutionContext())
+    expect(await response.json()).toEqual({ 'og:title': 'public' })
+    expect([seen, asked]).toEqual([['https://site.example/web'], []])
   })
 
   it('only so often on and on', async () => {

@@ -3,11 +3,13 @@
  * itself; one time limit over all that a preview needs. Pages and pictures have the byte caps of their readers.
  */
 import { fetchGuarded, type FetchedResponse, type FetchFailure } from '../../federation-client/fetch-capped.ts'
+import type { Env } from '../../env.ts'
 import type { Settings } from '../../settings.ts'
 import { softwareName, softwareVersion } from '../../software.ts'
 
 export interface WebQuestion {
   readonly settings: Settings
+  readonly web: Env['WEB']
   /** `Accept-Language` of the one who asks; empty: none. */
   readonly language: string
   /** Ends all requests of one preview. */
@@ -21,7 +23,7 @@ const maxRedirects = 5
 export async function fetchWeb(
   url: URL,
   accept: string,
-  { settings, language, signal }: WebQuestion,
+  { settings, web, language, signal }: WebQuestion,
 ): Promise<FetchedResponse | FetchFailure> {
   const headers = {
     Accept: accept,
@@ -38,6 +40,7 @@ export async function fetchWeb(
       redirects: maxRedirects,
       plainHttp: true,
       exceptHosts: ownHosts(settings),
+      ...(web && { by: web }),
       signal,
     },
   )

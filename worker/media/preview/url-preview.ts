@@ -27,6 +27,14 @@ const claimMs = previewTimeoutMs + 10_000
 /** A page that fails is not asked again at once. */
 const failedForMs = 60_000
 const pauseMs = 250
+/** What a user is told; the platform's own words are not for them. */
+const said = {
+  refused_address: 'that address is not asked',
+  unreachable: 'the page cannot be reached',
+  timeout: 'the page takes too long',
+  too_large: 'the page is too large',
+  too_many_redirects: 'the page leads on and on',
+}
 
 const keptAnswer = v.variant('kind', [
   v.object({ kind: v.literal('made'), properties: jsonObject }),
@@ -60,10 +68,14 @@ export async function urlPreview(call: PreviewCall, text: string): Promise<JsonO
 async function fetchAndKeep({ env, settings }: PreviewCall, url: URL, key: PreviewKey): Promise<KeptAnswer> {
   try {
     const signal = AbortSignal.timeout(previewTimeoutMs)
-    const made = await makePreview(env, url, { settings, language: key.language, signal })
+    const made = await makePreview(env, url, { settings, web: env.WEB, language: key.language, signal })
     const answer: KeptAnswer = made.ok
       ? { kind: 'made', properties: made.properties }
-      : { kind: 'failed', reason: made.kind === 'refused_address' ? 'forbidden' : 'bad_gateway', message: made.message }
+      : {
+          kind: 'failed',
+          reason: made.kind === 'refused_address' ? 'forbidden' : 'bad_gateway',
+          message: said[made.kind],
+        }
     await settlePreview(env, key, {
       answer: JSON.stringify(answer),
       freshForMs: made.ok ? made.freshForMs : failedForMs,
