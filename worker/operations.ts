@@ -43,6 +43,7 @@ import * as readMarkers from './client-server/read-markers.ts'
 import * as openid from './client-server/openid.ts'
 import * as receipts from './client-server/receipts.ts'
 import * as requestToken from './client-server/request-token.ts'
+import * as adminPage from './pages/admin-page.ts'
 import * as confirmEmail from './pages/confirm-email.ts'
 import * as redaction from './client-server/redaction.ts'
 import * as refresh from './client-server/refresh.ts'
@@ -283,7 +284,8 @@ export const operations: readonly Operation[] = [
   admin.setAdminSuspendUser,
   admin.getAdminLockUser,
   admin.setAdminLockUser,
-  // admin-reports.ts, synapse-users.ts
+  // admin-page.ts, admin-reports.ts, synapse-users.ts
+  adminPage.showAdminPage,
   adminReports.getReports,
   adminReports.deleteAnyReport,
   adminReports.getEventReports,

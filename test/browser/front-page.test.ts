@@ -2,71 +2,20 @@
  * The front page in Chromium, as a new owner and their guests use it, on a desktop and on a phone. Pictures of what they see are
  * in dist/screenshots.
  */
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
-import { type BackgroundServer, freePort, startInBackground } from '../../scripts/serve/start-in-background.ts'
-import { type Browser, missingBrowser, type Screen, startBrowser } from './browser.ts'
-
-const desktop: Screen = { width: 1280, height: 800 }
-const phone: Screen = { width: 390, height: 844, mobile: true }
-const password = 'a long password'
+import { type Browser, missingBrowser, startBrowser } from './browser.ts'
+import { api, desktop, endServers, look as lookAt, password, phone, type Running, signIn, start } from './servers.ts'
 
 const missing = missingBrowser()
 if (missing !== undefined) console.log(missing)
 
-interface Running {
-  readonly server: BackgroundServer
-  readonly url: string
-  readonly link: string
-}
-
-const folder = mkdtempSync(join(tmpdir(), 'hearth-test-'))
-const running: BackgroundServer[] = []
 let browser: Browser
 
-async function start(name: string, ...options: string[]): Promise<Running> {
-  const port = await freePort()
-  const common = [`--port=${port}`, `--data=${join(folder, name)}`]
-  const server = await startInBackground('scripts/serve.ts', [...common, ...options])
-  running.push(server)
-  const [link = ''] = /http\S+#first-account=\S+/.exec(server.output()) ?? []
-  return { server, url: `http://127.0.0.1:${port}`, link }
-}
-
-/** Looks at the page on both screens: nothing sticks out to the side, and the policy has nothing to complain of. */
-async function look(name: string): Promise<void> {
-  for (const [kind, screen] of Object.entries({ desktop, phone, dark: { ...phone, dark: true } })) {
-    await browser.use(screen)
-    await browser.screenshot(`${name}-${kind}`)
-    const overflow = await browser.run(
-      'return document.documentElement.scrollWidth - document.documentElement.clientWidth',
-    )
-    expect([name, kind, overflow]).toEqual([name, kind, 0])
-  }
-  await browser.use(desktop)
-}
+const look = (name: string) => lookAt(browser, name)
 
 async function expectNoViolation(): Promise<void> {
   expect((await browser.console()).filter((line) => line.includes('Content Security Policy'))).toEqual([])
-}
-
-async function api(url: string, method: string, path: string, body?: object, token?: string) {
-  const headers = token === undefined ? {} : { Authorization: `Bearer ${token}` }
-  const response = await fetch(url + path, { method, headers, ...(body && { body: JSON.stringify(body) }) })
-  const answer: unknown = await response.json()
-  const field = (name: string): unknown =>
-    typeof answer === 'object' && answer ? Reflect.get(answer, name) : undefined
-  return { status: response.status, field }
-}
-
-async function signIn(url: string, user: string): Promise<string> {
-  const body = { type: 'm.login.password', identifier: { type: 'm.id.user', user }, password }
-  const { status, field } = await api(url, 'POST', '/_matrix/client/v3/login', body)
-  expect([user, status]).toEqual([user, 200])
-  return String(field('access_token'))
 }
 
 describe.skipIf(missing !== undefined)('the front page', () => {
@@ -75,8 +24,7 @@ describe.skipIf(missing !== undefined)('the front page', () => {
   }, 60_000)
   afterAll(async () => {
     await browser.close()
-    for (const server of running) await server.end('SIGTERM')
-    rmSync(folder, { recursive: true })
+    await endServers()
   })
 
   let local: Running

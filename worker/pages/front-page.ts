@@ -4,8 +4,6 @@
  *
  * It is answered before anything else looks at the settings or the database, since it is there to say what is wrong with them.
  */
-import { createHash } from 'node:crypto'
-
 import { hasAccounts } from '../accounts/first-account.ts'
 import type { Env } from '../env.ts'
 import { SetUpError, setUp } from '../set-up.ts'
@@ -14,14 +12,9 @@ import { softwareName, softwareVersion } from '../software.ts'
 import { accountSections } from './front-accounts.ts'
 import { frontScript } from './front-script.ts'
 import { federates, signInSection, statusSection, supportSection } from './front-sections.ts'
-import { frontStyle } from './front-style.ts'
-import { escapeHtml, htmlResponse } from './page.ts'
+import { escapeHtml } from './page.ts'
 import { type SetupGap, setupGaps, unknownAddress } from './setup-gaps.ts'
-
-/** A flame. */
-const icon =
-  "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E%3Cpath fill='%23b3450f' " +
-  "d='M8 0c1 4 5 5 5 10a5 5 0 0 1-10 0c0-2 1-3 2-4 0 2 1 3 2 3 1-3-1-5 1-9z'/%3E%3C/svg%3E"
+import { styledPage } from './styled-page.ts'
 
 /** Answers GET /. Who asks for JSON alone gets the facts as such. */
 export async function frontPage(request: Request, env: Env): Promise<Response> {
@@ -46,7 +39,7 @@ export async function frontPage(request: Request, env: Env): Promise<Response> {
     })
   }
   const name = escapeHtml(settings.serverName)
-  return page(
+  return styledPage(
     settings.serverName,
     `<header><h1>${name}</h1><p>This is a <a href="https://matrix.org/" rel="noreferrer">Matrix</a> homeserver. ` +
       `People with an account here are called <strong>@name:${name}</strong> and write to ` +
@@ -89,24 +82,5 @@ function guide({ url }: Request, gaps: readonly SetupGap[]): Response {
   const body =
     '<header><h1>Almost a homeserver</h1><p>This Worker runs, but it is not set up yet. If it is yours, this is what is ' +
     `left to do.</p></header><main>${steps.join('')}<p>${softwareName} ${softwareVersion}</p></main>`
-  return page('Almost a homeserver', body, undefined, 503)
-}
-
-function page(title: string, body: string, script?: string, status = 200): Response {
-  const html =
-    '<!doctype html><html lang="en"><head><meta charset="utf-8">' +
-    '<meta name="viewport" content="width=device-width, initial-scale=1"><meta name="color-scheme" content="light dark">' +
-    `<title>${escapeHtml(title)}</title><link rel="icon" href="${icon}"><style>${frontStyle}</style></head><body>` +
-    body +
-    (script === undefined ? '' : `<script>${script}</script>`) +
-    '</body></html>'
-  const allowed = { style: hashes.style, script: script === undefined ? "'none'" : hashes.script, img: 'data:' }
-  return htmlResponse(html, allowed, status)
-}
-
-const hashes = { style: hashSource(frontStyle), script: hashSource(frontScript) }
-
-/** How the policy names one text that may stand in the page. */
-function hashSource(text: string): string {
-  return `'sha256-${createHash('sha256').update(text).digest('base64')}'`
+  return styledPage('Almost a homeserver', body, undefined, 503)
 }

@@ -1,0 +1,34 @@
+/**
+ * The page for administrators: who is here and how much they uploaded, invitations, and what was reported.
+ *
+ * The page itself holds nothing: its script signs in as any client does and asks the admin API, which decides who may know.
+ */
+import { operation } from '../operation.ts'
+import { adminScript } from './admin-script.ts'
+import { escapeHtml } from './page.ts'
+import { styledPage } from './styled-page.ts'
+
+export const showAdminPage = operation(
+  'GET /_hearth/admin',
+  { id: 'showAdminPage', auth: 'none' },
+  ({ settings: { serverName, registration } }) => {
+    const name = escapeHtml(serverName)
+    const invitations =
+      registration === 'token'
+        ? '<section><h2 id="tokens-title">Invitations</h2><ul id="tokens" aria-labelledby="tokens-title"></ul>' +
+          '<p id="new-link" role="status"></p><button id="invite">Make an invitation for one person</button></section>'
+        : ''
+    const body =
+      `<header><h1>${name}</h1><p>For the administrators of this server.</p></header><main>` +
+      '<noscript><p>This page needs JavaScript.</p></noscript>' +
+      '<section id="sign-in" hidden><h2>Sign in</h2><form method="post"><label for="name">User name</label>' +
+      '<input id="name" name="username" required autocomplete="username" autocapitalize="none" spellcheck="false">' +
+      '<label for="password">Password</label><input id="password" name="password" type="password" required ' +
+      'autocomplete="current-password"><p role="alert"></p><button>Sign in</button></form></section>' +
+      '<p id="problem" role="alert"></p><div id="inside" hidden>' +
+      '<section><h2 id="users-title" tabindex="-1">People</h2><ul id="users" aria-labelledby="users-title"></ul></section>' +
+      `${invitations}<section><h2 id="reports-title">Reports</h2><ul id="reports" aria-labelledby="reports-title"></ul>` +
+      '</section><button id="sign-out">Sign out</button></div></main>'
+    return styledPage(`${serverName}: administration`, body, adminScript)
+  },
+)
