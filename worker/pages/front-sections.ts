@@ -61,7 +61,10 @@ export function statusSection(settings: Settings): string {
     ['Version', `${softwareName} ${softwareVersion}`],
   ]
   const list = facts.map(([term, text]) => `<dt>${term}</dt><dd>${text}</dd>`)
-  return `<section aria-labelledby="status"><h2 id="status">This server</h2><dl>${list.join('')}</dl></section>`
+  return (
+    `<section aria-labelledby="status"><h2 id="status">This server</h2><dl>${list.join('')}</dl>` +
+    '<p><a href="/_hearth/admin">For administrators</a></p></section>'
+  )
 }
 
 /** Nothing where nobody is named. */

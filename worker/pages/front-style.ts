@@ -34,7 +34,8 @@ input:not([type=checkbox]){display:block;width:100%;font:inherit;color:inherit;b
 .check input{width:1.15rem;height:1.15rem;margin:0;flex:none;accent-color:var(--warm)}
 button{font:inherit;font-weight:600;color:var(--warm-text);background:var(--warm);border:0;border-radius:.4rem;padding:.7rem 1.25rem;margin-bottom:.75rem;cursor:pointer;width:100%}
 button:disabled{opacity:.6;cursor:default}
-.small{width:auto;padding:.2rem .6rem;margin:0;font-size:.9rem}
+.small{width:auto;padding:.25rem .7rem;margin:0;font-size:.9rem}
+.small,#sign-out{color:var(--warm);background:none;border:1px solid var(--warm)}
 #invite,#sign-out{max-width:24rem}
 :focus-visible{outline:3px solid var(--warm);outline-offset:2px}
 [role=alert]{color:var(--bad);font-weight:600}
