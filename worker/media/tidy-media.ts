@@ -18,6 +18,7 @@ import { settingsOf } from '../settings.ts'
 const day = 86_400_000
 /** Files that are forgotten at one time; each may cost R2 a look for thumbnails. */
 const copiesAtOnce = 200
+const mostRounds = 5
 /** Objects that are looked at at one time. */
 const objectsAtOnce = 500
 /** An upload is written before its row: younger bytes may still get one. */
@@ -28,14 +29,19 @@ export interface Tidied {
   readonly orphans: number
 }
 
-/** One round. What is left for the next round is found again. */
+/** What is left over is found again the next time. */
 export async function tidyMedia(env: Env, now: number): Promise<Tidied> {
   const { serverName, remoteMediaDays } = settingsOf(env)
   await forgetExpired(env, now, now - day)
   const before = remoteMediaDays === undefined ? undefined : now - remoteMediaDays * day
-  const copies = before === undefined ? [] : await unusedCopies(env, serverName, before, copiesAtOnce)
-  await removeMedia(env, copies)
-  return { copies: copies.length, orphans: await dropOrphans(env, now) }
+  let copies = 0
+  for (let round = 1; before !== undefined && round <= mostRounds; round++) {
+    const rows = await unusedCopies(env, serverName, before, copiesAtOnce)
+    await removeMedia(env, rows)
+    copies += rows.length
+    if (rows.length < copiesAtOnce) break
+  }
+  return { copies, orphans: await dropOrphans(env, now) }
 }
 
 /** Bytes in R2 that no row names: an upload that ended between the two, or a removal that did. */

@@ -41,7 +41,7 @@ const policies = {
   /** Uploads and new media IDs of one user. */
   upload: { burst: 60, every: 1_000, failsClosed: false },
   /** Each fetches a page, and maybe a picture, from anywhere. */
-  preview: { burst: 60, every: 1_000, failsClosed: false },
+  preview: { burst: 60, every: 3_000, failsClosed: false },
   /** Calls restart what they delay every few seconds. */
   delayed: { burst: 200, every: 100, failsClosed: false },
   /** Each asks all rooms of a user. */

@@ -80,7 +80,7 @@ describe('a page', () => {
       url,
     )
     expect(page.title).toHaveLength(1000)
-    expect(page.properties.size).toBeLessThanOrEqual(60)
+    expect(page.properties.size).toBeLessThanOrEqual(30)
     const cut = await readPage(`<title>${'a'.repeat(999)}😀</title>`, url)
     expect(cut.title).toBe('a'.repeat(999))
   })

@@ -87,6 +87,12 @@ describe('tidying up', () => {
     expect(await lastAccess(bad)).toBeGreaterThan(0)
   })
 
+  it('goes on where many copies are old', async () => {
+    const uploads = Array.from({ length: 205 }, (_, index) => copy(`copy ${index}`))
+    for (const file of await Promise.all(uploads)) await age(file, 91)
+    expect(await tidyMedia(env, Date.now())).toMatchObject({ copies: 205 })
+  })
+
   it('forgets IDs to which nothing was uploaded in time, and previews that are old', async () => {
     const [late, awaited] = [await create(alice.accessToken), await create(alice.accessToken)]
     await env.DB.prepare('UPDATE media SET expires_at = 1 WHERE media_id = ?').bind(late.split('/')[1]).run()

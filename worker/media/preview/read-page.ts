@@ -16,7 +16,7 @@ export interface PageFacts {
   readonly oEmbed: URL | undefined
 }
 
-const maxProperties = 60
+const maxProperties = 30
 const maxLength = 1000
 const maxTitle = 4000
 const propertyName = /^(?:og|article|profile|book):[a-z_:]{1,60}$/
