@@ -7,6 +7,7 @@ import { memoryOf } from './bench/process-tree.ts'
 import { delivery } from './bench/scenarios/delivery.ts'
 import { federation } from './bench/scenarios/federation.ts'
 import { initialSync } from './bench/scenarios/initial-sync.ts'
+import { media } from './bench/scenarios/media.ts'
 import { micro } from './bench/scenarios/micro.ts'
 import { searching } from './bench/scenarios/searching.ts'
 import { sending } from './bench/scenarios/sending.ts'
@@ -24,6 +25,7 @@ const scenarios: Readonly<Record<string, (bench: Bench) => AsyncGenerator<Row>>>
   sync: initialSync,
   sliding: slidingSync,
   search: searching,
+  media,
   micro,
   state: stateResolution,
   federation,

@@ -94,7 +94,7 @@ export async function withBench<T>(chosen: Sizes, work: (bench: Bench) => Promis
   }
   try {
     const options =
-      '--prebuilt --server-name bench.local --registration open --rate-limits off --log-level warn --allow-private-addresses on'
+      '--prebuilt --server-name bench.local --registration open --rate-limits off --log-level warn --allow-private-addresses on --max-upload-mb 120'
     const server = await start('scripts/serve.ts', (port) => [
       ...options.split(' '),
       `--ca=${foreignAuthority}`,
