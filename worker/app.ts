@@ -19,10 +19,10 @@ import { setUp } from './set-up.ts'
 
 export function createApp(list: readonly Operation[] = operations): Hono<{ Bindings: Env }> {
   const app = new Hono<{ Bindings: Env }>()
-  // Before all that reads the settings: it tells what is wrong with them.
-  app.get('/', (c) => frontPage(c.req.raw, c.env))
   app.use(observed)
   app.use(withCors)
+  // Before the database is set up: it tells what is wrong there.
+  app.get('/', (c) => frontPage(c.req.raw, c.env))
   app.use(async (c, next) => {
     await setUp(c.env)
     await next()

@@ -8,7 +8,7 @@ import { createMiddleware } from 'hono/factory'
 
 import type { Env } from '../env.ts'
 import { errorResponse } from '../refusal.ts'
-import { settingsOf } from '../settings.ts'
+import { type LogLevel, SettingError, settingsOf } from '../settings.ts'
 import { meter, units } from './meter.ts'
 import { countAnswer, metricsText } from './metrics.ts'
 import { requestIdFrom } from './request-id.ts'
@@ -53,10 +53,20 @@ export const observed = createMiddleware<{ Bindings: Env }>(async (c, next) => {
   const { requestId, operation, origin } = known
   const { method } = request
   const answered = { requestId, operation, method, status: c.res.status, ms: Date.now() - begun, origin }
-  logRequest(answered, settingsOf(env).logLevel)
+  logRequest(answered, logLevelOf(env))
   if (env.METRICS) env.METRICS.writeDataPoint(dataPoint(answered))
   if (env.METER === 'on') countAnswer(answered)
 })
+
+/** Where settings are wrong, the front page tells of it, and that is a request too. */
+function logLevelOf(env: Env): LogLevel {
+  try {
+    return settingsOf(env).logLevel
+  } catch (error) {
+    if (error instanceof SettingError) return 'info'
+    throw error
+  }
+}
 
 /** Blobs: operation, method, status, origin. Doubles: milliseconds. Sampled by operation. */
 function dataPoint({ operation = 'none', method, status, ms, origin = '' }: Answered): AnalyticsEngineDataPoint {

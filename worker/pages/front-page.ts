@@ -6,6 +6,7 @@
  */
 import { hasAccounts } from '../accounts/first-account.ts'
 import type { Env } from '../env.ts'
+import { noteFault, noteOperation } from '../observe/observe.ts'
 import { SetUpError, setUp } from '../set-up.ts'
 import { settingsOf } from '../settings.ts'
 import { softwareName, softwareVersion } from '../software.ts'
@@ -18,6 +19,7 @@ import { styledPage } from './styled-page.ts'
 
 /** Answers GET /. Who asks for JSON alone gets the facts as such. */
 export async function frontPage(request: Request, env: Env): Promise<Response> {
+  noteOperation(request, 'frontPage')
   const gaps = setupGaps(env)
   if (gaps.length > 0) return guide(request, gaps)
   let isNew: boolean
@@ -25,7 +27,7 @@ export async function frontPage(request: Request, env: Env): Promise<Response> {
     await setUp(env)
     isNew = !(await hasAccounts(env))
   } catch (error) {
-    console.error('front page', error)
+    noteFault(request, error)
     return guide(request, [databaseGap(error)])
   }
   const settings = settingsOf(env)

@@ -143,6 +143,7 @@ test.each<[string, Partial<Record<keyof Env, unknown>>, readonly string[]]>([
 ])('a Worker %s guides its owner', async (_how, changes, sentences) => {
   const page = await open(changes)
   expect(page.status).toBe(503)
+  expect(page.headers.get('X-Request-Id')).toMatch(/^[\w-]{8,}$/)
   expect(page.text).toContain('Almost a homeserver')
   for (const sentence of sentences) expect(page.text).toContain(sentence)
   expect(page.text).not.toContain('<form')
