@@ -3,7 +3,7 @@
  * content-repo.yaml.
  *
  * Those older paths are frozen, "to prevent newly-uploaded media from being downloaded": they answer with media of this
- * server that was uploaded while the owner had lifted the freeze, and never with other servers' media.
+ * server that was uploaded while the owner had lifted the freeze, and with other servers' media only until it is back.
  */
 import { type MxcUri, printMxcUri } from '#protocol/identifiers/mxc-uri.ts'
 import type { JsonObject } from '#protocol/json/json.ts'
@@ -23,6 +23,7 @@ import { refuse, refuseForNow } from '../refusal.ts'
 const awaitedForMs = 86_400_000
 /** "The server should limit the number of concurrent pending media uploads a given user can have." */
 const maxAwaited = 50
+const frozen = 'Media is for users who are signed in: ask under /_matrix/client/v1/media/'
 
 /** Spec: client-server-api/#post_matrixmediav3upload */
 export const uploadContent = operation(
@@ -114,10 +115,18 @@ export const getContentThumbnail = operation(
 )
 
 /** The file of the path, where anybody may have it. */
-async function thawed({ env, settings, path }: Call<':serverName/:mediaId', 'none', undefined>): Promise<MxcUri> {
+async function thawed({
+  env,
+  settings,
+  path,
+  query,
+}: Call<':serverName/:mediaId', 'none', undefined>): Promise<MxcUri> {
   const uri = mxcUriOf(path)
-  const found = uri.serverName === settings.serverName ? await findMedia(env, uri) : undefined
+  if (uri.serverName !== settings.serverName) {
+    const isOpen = !settings.freezesUnauthenticatedMedia && query.get('allow_remote') !== 'false'
+    return isOpen ? uri : refuse('not_found', frozen)
+  }
+  const found = await findMedia(env, uri)
   if (found?.kind === 'awaited') refuse('not_yet_uploaded')
-  if (found?.kind === 'stored' && !found.media.needsToken) return uri
-  return refuse('not_found', 'Media is for users who are signed in: ask under /_matrix/client/v1/media/')
+  return found?.kind === 'stored' && !found.media.needsToken ? uri : refuse('not_found', frozen)
 }

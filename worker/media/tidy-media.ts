@@ -3,6 +3,8 @@
  *
  * Media that was uploaded here is never touched: there is no other copy of it.
  */
+import type { ServerName } from '#protocol/identifiers/server-name.ts'
+
 import { dropBytes, storageKeyOf } from '../../r2-media/drop-bytes.ts'
 import {
   forgetExpired,
@@ -34,14 +36,19 @@ export async function tidyMedia(env: Env, now: number): Promise<Tidied> {
   const { serverName, remoteMediaDays } = settingsOf(env)
   await forgetExpired(env, now, now - day)
   const before = remoteMediaDays === undefined ? undefined : now - remoteMediaDays * day
+  const copies = before === undefined ? 0 : await dropCopies(env, serverName, before)
+  return { copies, orphans: await dropOrphans(env, now) }
+}
+
+async function dropCopies(env: Env, ourName: ServerName, before: number): Promise<number> {
   let copies = 0
-  for (let round = 1; before !== undefined && round <= mostRounds; round++) {
-    const rows = await unusedCopies(env, serverName, before, copiesAtOnce)
+  for (let round = 1; round <= mostRounds; round++) {
+    const rows = await unusedCopies(env, ourName, before, copiesAtOnce)
     await removeMedia(env, rows)
     copies += rows.length
     if (rows.length < copiesAtOnce) break
   }
-  return { copies, orphans: await dropOrphans(env, now) }
+  return copies
 }
 
 /** Bytes in R2 that no row names: an upload that ended between the two, or a removal that did. */

@@ -247,6 +247,17 @@ describe('the freeze of the paths without a token', () => {
     return replyOf(await createApp().fetch(new Request(serverUrl + path, init), lifted, createExecutionContext()))
   }
 
+  it('is for other servers’ media as well', async () => {
+    farAway()
+    const get = async (settings: object, query = '') => {
+      const request = new Request(`${serverUrl}/_matrix/media/v3/download/remote.example/open${query}`)
+      return (await createApp().fetch(request, { ...env, ...settings }, createExecutionContext())).status
+    }
+    expect(await get(lifted, '?allow_remote=false')).toBe(404)
+    expect(await get(lifted)).toBe(200)
+    expect(await get({})).toBe(404)
+  })
+
   it('leaves what was uploaded before it, and that alone', async () => {
     const { content_uri: uri }: { content_uri: string } = JSON.parse(
       (await uploadBefore('/_matrix/media/v3/upload', 'POST')).text,
