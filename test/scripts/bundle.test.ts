@@ -11,7 +11,7 @@ beforeEach(() => {
 })
 afterEach(() => rmSync(folder, { recursive: true }))
 
-test('the Worker is bundled when something has changed, and only then', async () => {
+test('the Worker is bundled when something has changed, and only then', { timeout: 30_000 }, async () => {
   expect(prebuiltWorker(folder)).toBeUndefined()
   expect(await bundleWorker(folder)).toMatchObject({ built: true })
   expect(await bundleWorker(folder)).toMatchObject({ built: false })
