@@ -105,12 +105,7 @@ async function deploy(options: OptionValues<typeof table>): Promise<void> {
       checkSettings({ ...variablesIn(raw), SERVER_NAME: serverName, PUBLIC_URL: publicUrl }),
     writeConfiguration: (target) => writeConfiguration(raw, target),
     wake: (publicUrl) => wake(publicUrl),
-    async firstAccountLink(publicUrl, secret) {
-      const outcome = await firstAccountLink(publicUrl, secret)
-      if (outcome.ok) return outcome.link
-      if (outcome.reason === 'has_admin') return undefined
-      throw new DeployError({ what: outcome.message, next: 'the secret may need a minute: npm run deploy again' })
-    },
+    firstAccountLink: linkOnceKnown,
     async examine(serverName) {
       const { lines } = await doctorLines(serverName, realSurroundings({}))
       for (const text of lines) console.log(text)
@@ -122,6 +117,17 @@ async function deploy(options: OptionValues<typeof table>): Promise<void> {
   const newSigningKey = options['new-signing-key'] === 'on'
   const names = { serverName: name, publicUrl: options['public-url'] }
   await deployServer({ worker, account, apex, newSigningKey, yes, ...names }, world)
+}
+
+/** A new secret takes some seconds to reach every place where the Worker runs: a refusal is asked again. */
+async function linkOnceKnown(publicUrl: string, secret: string): Promise<string | undefined> {
+  for (let attempt = 1; ; attempt++) {
+    const outcome = await firstAccountLink(publicUrl, secret)
+    if (outcome.ok) return outcome.link
+    if (outcome.reason === 'has_admin') return undefined
+    if (attempt === 6) throw new DeployError({ what: outcome.message, next: 'npm run deploy again, in a minute' })
+    await new Promise((resolve) => setTimeout(resolve, 5000))
+  }
 }
 
 /** Everything that can be tried without an account: names, settings, the bundle and its size. */

@@ -5,6 +5,11 @@ import { realSurroundings } from './doctor/surroundings.ts'
 
 const table = {
   'base-url': { value: 'URL', help: 'client API to look at where no well-known file names one', check: isBaseUrl },
+  token: {
+    value: 'TOKEN',
+    help: 'access token of an administrator: database, media, objects and mail are looked at, too',
+    env: 'HEARTH_TOKEN',
+  },
   ca: { value: 'FILE', help: 'certificate authorities to trust on top of the usual ones, PEM', env: 'CA_CERT' },
   'connect-to': {
     value: 'HOST:PORT=ADDRESS:PORT,…',
@@ -29,7 +34,7 @@ else if (line.help) console.log(help)
 else {
   const [name] = line.words
   if (name === undefined) complain('which server? npm run doctor -- example.org')
-  const { ca, 'connect-to': pairs, 'base-url': base } = line.options
+  const { ca, 'connect-to': pairs, 'base-url': base, token } = line.options
   const connectTo = new Map(
     (pairs?.split(',') ?? []).map((pair): [string, string] => {
       const [from = '', to = ''] = pair.split('=')
@@ -37,7 +42,10 @@ else {
     }),
   )
   try {
-    const { lines, well } = await doctorLines(name, realSurroundings({ ca, connectTo }), base?.replace(/\/+$/, ''))
+    const { lines, well } = await doctorLines(name, realSurroundings({ ca, connectTo }), {
+      baseUrl: base?.replace(/\/+$/, ''),
+      token,
+    })
     for (const text of lines) console.log(text)
     process.exitCode = well ? 0 : 1
   } catch (error) {

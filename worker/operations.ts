@@ -18,6 +18,7 @@ import * as directory from './client-server/directory.ts'
 import * as eventContext from './client-server/event-context.ts'
 import * as filter from './client-server/filter.ts'
 import * as firstAccount from './client-server/first-account.ts'
+import * as health from './client-server/health.ts'
 import * as inviting from './client-server/inviting.ts'
 import * as joining from './client-server/joining.ts'
 import * as kicking from './client-server/kicking.ts'
@@ -163,6 +164,7 @@ export const operations: readonly Operation[] = [
   firstAccount.newFirstAccountLink,
   firstAccount.firstAccountLinkValidity,
   firstAccount.makeFirstAccount,
+  health.getHealth,
   // synapse-register.ts, synapse-registration-tokens.ts
   synapseRegister.getRegistrationNonce,
   synapseRegister.registerBySecret,

@@ -4,8 +4,14 @@ import { bad, doubt, type Finding, good } from './findings.ts'
 import type { Surroundings } from './surroundings.ts'
 import { isObject, own } from '../../worker/protocol/json/json.ts'
 
+export interface ClientSide {
+  readonly findings: readonly Finding[]
+  /** Where the client API is. */
+  readonly base: string | undefined
+}
+
 /** `given`: the base URL to look at where no file names one. */
-export async function examineClientSide(name: string, world: Surroundings, given?: string): Promise<Finding[]> {
+export async function examineClientSide(name: string, world: Surroundings, given?: string): Promise<ClientSide> {
   const about = 'Client well-known'
   const address = `https://${name}/.well-known/matrix/client`
   const fetched = await askJson(world, { url: address }, 10)
@@ -27,7 +33,7 @@ export async function examineClientSide(name: string, world: Surroundings, given
     }
   }
   const url = base ?? given
-  return url === undefined ? findings : [...findings, ...(await examineApi(url, world))]
+  return { findings: url === undefined ? findings : [...findings, ...(await examineApi(url, world))], base: url }
 }
 
 async function examineApi(base: string, world: Surroundings): Promise<Finding[]> {

@@ -4,7 +4,7 @@
  */
 import { execFile } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -14,8 +14,10 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
 import { certificateFor, type Issued, makeCertificates } from './certificates.ts'
 import { delegationOf } from '../../scripts/delegation/delegation.ts'
+import { textIn } from '../../scripts/doctor/answers.ts'
 import { examine } from '../../scripts/doctor/report.ts'
 import { realSurroundings, type Surroundings } from '../../scripts/doctor/surroundings.ts'
+import { registerWithSecret } from '../../scripts/register/register-account.ts'
 import { freePort, startInBackground } from '../../scripts/serve/start-in-background.ts'
 import type { JsonObject } from '../../worker/protocol/json/json.ts'
 import { encodeBase64Unpadded } from '../../worker/protocol/signing/base64.ts'
@@ -281,6 +283,21 @@ test('a server of ours is well, and tells both files to everybody', { timeout: 6
     const to = everyName.map((name) => `${name}:443=127.0.0.1:${federationPort}`).join(',')
     const seen = await doctor(['fox.example', `--ca=${ca}`, `--connect-to=${to}`])
     expect(seen).toMatchObject({ code: 0, printed: expect.stringContaining('fox.example is well.') })
+    expect(seen.printed).not.toContain('R2')
+    // Inside: an administrator's token.
+    const secret = readFileSync(join(folder, 'data', 'registration-shared-secret'), 'utf8').trim()
+    const account = { username: 'fox', password: 'a long password', admin: true }
+    const base = `http://127.0.0.1:${port}`
+    expect((await registerWithSecret(base, secret, account)).ok).toBe(true)
+    const token = await tokenOf(base, 'fox', account.password)
+    const inside = await doctor(['fox.example', `--ca=${ca}`, `--connect-to=${to}`, `--token=${token}`])
+    expect(inside.code).toBe(0)
+    for (const about of ['DB (D1)', 'MEDIA (R2)', 'ROOM', 'USER_SYNC', 'FEDERATION_SENDER', 'PASSWORD']) {
+      expect(inside.printed).toContain(`✓ ${about}: answers`)
+    }
+    expect(inside.printed).toContain('✓ Mail: is set up')
+    const refused = await doctor(['fox.example', `--ca=${ca}`, `--connect-to=${to}`, '--token=wrong'])
+    expect(refused).toMatchObject({ code: 1, printed: expect.stringContaining('✗ Inside: the server answers 401') })
     // The same server under a name that is not its own.
     const foreign = to.replaceAll('fox.example:443', 'owl.example:443')
     const other = await doctor(['owl.example', `--ca=${ca}`, `--connect-to=${foreign},${to}`])
@@ -291,6 +308,12 @@ test('a server of ours is well, and tells both files to everybody', { timeout: 6
     await server.end('SIGTERM')
   }
 })
+
+async function tokenOf(base: string, user: string, password: string): Promise<string> {
+  const body = { type: 'm.login.password', identifier: { type: 'm.id.user', user }, password }
+  const answer = await fetch(`${base}/_matrix/client/v3/login`, { method: 'POST', body: JSON.stringify(body) })
+  return textIn(await answer.json(), 'access_token')
+}
 
 function doctor(args: string[]): Promise<{ code: unknown; printed: string }> {
   return new Promise((resolve) => {

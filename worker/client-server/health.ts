@@ -1,0 +1,76 @@
+/**
+ * Whether what this server stands on answers: `/_hearth/admin/health`, for its admins and `npm run doctor -- --token`.
+ *
+ * Looks and changes nothing. What a binding throws is told as it is: admins alone read it.
+ */
+import { parseRoomId } from '#protocol/identifiers/room-id.ts'
+
+import type { Env } from '../env.ts'
+import { federationSender } from '../federation-client/sender.ts'
+import { mailerOf } from '../mail/mail.ts'
+import { operation, type Requester } from '../operation.ts'
+import { remote } from '../remote.ts'
+import { refuse } from '../refusal.ts'
+import { roomOf } from '../rooms.ts'
+import type { Settings } from '../settings.ts'
+import { userSyncOf } from '../sync/user-sync.ts'
+import { demandAdmin } from './admin.ts'
+
+interface Check {
+  readonly about: string
+  /** `off`: not set up, which is a choice. */
+  readonly state: 'good' | 'off' | 'bad'
+  readonly what: string
+  /** The next step. */
+  readonly next?: string
+}
+
+export const getHealth = operation(
+  'GET /_hearth/admin/health',
+  { id: 'getHealth', auth: 'accessToken', fresh: true },
+  async ({ env, settings, requester }) => {
+    demandAdmin(requester)
+    const looks = looksAt(env, settings, requester)
+    const bindings = await Promise.all(looks.map(([about, look]) => tried(about, look)))
+    return { server_name: settings.serverName, now: Date.now(), checks: [...bindings, mail(env), push()] }
+  },
+)
+
+function looksAt(
+  env: Env,
+  { serverName }: Settings,
+  { userId }: Requester,
+): [about: string, look: () => Promise<unknown>][] {
+  const nobodysRoom = parseRoomId(`!health:${serverName}`) ?? refuse('invalid_param')
+  return [
+    ['DB (D1)', () => env.DB.prepare('SELECT 1').first()],
+    ['MEDIA (R2)', () => env.MEDIA.head('health')],
+    ['ROOM', () => roomOf(env, nobodysRoom).facts()],
+    ['USER_SYNC', () => userSyncOf(env, userId).joinedRooms()],
+    ['FEDERATION_SENDER', () => federationSender(env).heardFrom(serverName)],
+    // Costs some tens of milliseconds, as a sign-in does.
+    ['PASSWORD', () => remote(env.PASSWORD, 'passwords 0').hash('health')],
+  ]
+}
+
+async function tried(about: string, look: () => Promise<unknown>): Promise<Check> {
+  const started = Date.now()
+  try {
+    await look()
+    return { about, state: 'good', what: `answers within ${Date.now() - started} ms` }
+  } catch (error) {
+    const next = 'compare the bindings in the dashboard with wrangler.toml; npm run deploy sets them anew'
+    return { about, state: 'bad', what: error instanceof Error ? error.message : String(error), next }
+  }
+}
+
+function mail(env: Env): Check {
+  if (mailerOf(env)) return { about: 'Mail', state: 'good', what: 'is set up' }
+  const next = 'MAIL_FROM in wrangler.toml, with MAIL_URL or the binding EMAIL'
+  return { about: 'Mail', state: 'off', what: 'forgotten passwords cannot be set anew by mail', next }
+}
+
+/** Pushes go to the gateway that each client names: nothing is to be set up for them. */
+function push(): Check {
+  return { about: 'Push', state: 'good', what: "goes to the gateways of people's clients, without any setting" }
+}
