@@ -120,6 +120,14 @@ describe("another server's media", () => {
     expect((await download(alice.accessToken, `${remote}/old`)).text).toBe('old ways')
   })
 
+  it('is asked for as before v1.11 where all that a server says is 404', async () => {
+    remoteAnswers({
+      [downloadPath('older')]: () => new Response('404 page not found', { status: 404 }),
+      [`/_matrix/media/v3/download/${remote}/older`]: () => new Response('older ways'),
+    })
+    expect((await download(alice.accessToken, `${remote}/older`)).text).toBe('older ways')
+  })
+
   it.each([
     ['M_NOT_FOUND', 404, 404, 'M_NOT_FOUND'],
     ['M_NOT_YET_UPLOADED', 504, 504, 'M_NOT_YET_UPLOADED'],
