@@ -1,6 +1,9 @@
 import { cloudflareTest } from '@cloudflare/vitest-plugin'
 import { defineConfig } from 'vitest/config'
 
+/** What waits for servers may run out of time once on a busy machine; a fault fails twice. */
+const retry = 1
+
 /**
  * Three projects: `node` runs the pure core in milliseconds, `workerd` runs Workers and Durable Objects on the real runtime,
  * `interop` runs this server against another one.
@@ -11,6 +14,7 @@ export default defineConfig({
       {
         test: {
           name: 'node',
+          retry,
           setupFiles: ['test/dsl/seed.ts'],
           include: ['test/protocol/**/*.test.ts', 'test/spec/**/*.test.ts', 'test/scripts/**/*.test.ts'],
         },
@@ -36,6 +40,7 @@ export default defineConfig({
         ],
         test: {
           name: 'workerd',
+          retry,
           include: ['test/workerd/**/*.test.ts', 'test/federation/**/*.test.ts'],
           testTimeout: 30_000,
           hookTimeout: 30_000,
@@ -44,6 +49,7 @@ export default defineConfig({
       {
         test: {
           name: 'interop',
+          retry,
           include: ['test/interop/**/*.test.ts'],
           globalSetup: ['test/interop/setup/servers.ts'],
           // They share two servers and the wire between them.
@@ -55,6 +61,7 @@ export default defineConfig({
       {
         test: {
           name: 'browser',
+          retry,
           include: ['test/browser/**/*.test.ts'],
         },
       },
