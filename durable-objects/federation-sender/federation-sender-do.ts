@@ -12,6 +12,7 @@ import { DurableObject } from 'cloudflare:workers'
 
 import type { Env } from '../../worker/env.ts'
 import { meterAlarm } from '../../worker/observe/meter.ts'
+import { Lru } from '../shared/lru.ts'
 import { migrate } from '../shared/migrate.ts'
 import { retryDelay } from './backoff.ts'
 import { migrations } from './migrations.ts'
@@ -20,10 +21,25 @@ import { type Failing, SenderStorage } from './sender-storage.ts'
 import { Slots } from './slots.ts'
 import { sendTransaction, type Sent } from './transaction.ts'
 
+/** When to try a server that gave a sign of life: not as one of those that are probably dead. */
+const alive = 0
+/** After a try that failed while there was a sign of life, in milliseconds. */
+const soon = 1_000
 /** While something is unsent an alarm stands, so that a lost object resumes. */
 const safetyNet = 30_000
 /** How long a server may take over a transaction, in ms. */
 const [firstPatience, patience] = [6_000, 30_000]
+
+export interface RoomNews {
+  readonly roomId: RoomId
+  /** Events after this position of the room… */
+  readonly after: number
+  /** …up to this one. */
+  readonly pos: number
+  readonly destinations: readonly ServerName[]
+  /** The destinations had it, and have to have it again. */
+  readonly again?: boolean
+}
 
 interface PendingRoom {
   after: number
@@ -38,12 +54,18 @@ export class FederationSenderDO extends DurableObject<Env> {
   readonly #pending = new Map<RoomId, PendingRoom>()
   readonly #edus = new Map<number, Set<ServerName>>()
   readonly #sending = new Set<ServerName>()
+  /** Servers that wait for their turn. */
+  readonly #queued = new Set<ServerName>()
+  /** Servers that were heard from while we were sending to them. */
+  readonly #heard = new Set<ServerName>()
   /** Servers that took something since this object woke. */
   readonly #proven = new Set<ServerName>()
   readonly #healthy = new Slots(5)
   /** Of the healthy ones' slots, those that servers not heard of yet may hold: they may be dead. */
   readonly #unproven = new Slots(4)
   readonly #probes = new Slots(1)
+  /** Up to which position of a room a destination has all: only of late, and only what this object did in its present life. */
+  readonly #reached = new Lru<string, number>(10_000)
   #alarmAt = Infinity
 
   constructor(ctx: DurableObjectState, env: Env) {
@@ -57,14 +79,18 @@ export class FederationSenderDO extends DurableObject<Env> {
    * A room has events for these servers: those after `after` up to `pos` (positions of the room). Told again, or late, it
    * does no harm: events are known by their IDs.
    */
-  async roomHasNews(news: { roomId: RoomId; after: number; pos: number; destinations: ServerName[] }): Promise<void> {
+  async roomHasNews(news: RoomNews): Promise<void> {
     const pending = this.#pending.get(news.roomId) ?? { after: news.after, pos: news.pos, destinations: new Set() }
     pending.after = Math.min(pending.after, news.after)
     pending.pos = Math.max(pending.pos, news.pos)
     for (const destination of news.destinations) {
-      if (this.#failing.has(destination)) this.#storage.saveBehind(destination, news.roomId, news.after)
+      // The room may tell of what it gave us already, while an earlier transaction was being made.
+      const reached = news.again ? 0 : (this.#reached.get(`${destination} ${news.roomId}`) ?? 0)
+      const after = Math.max(news.after, reached)
+      if (after >= news.pos) continue
+      if (this.#failing.has(destination)) this.#storage.saveBehind(destination, news.roomId, after)
       else pending.destinations.add(destination)
-      this.#outgoingOf(destination).addRoom(news.roomId, news.after, news.pos)
+      this.#outgoingOf(destination).addRoom(news.roomId, after, news.pos)
     }
     if (pending.destinations.size > 0) {
       this.#pending.set(news.roomId, pending)
@@ -93,9 +119,11 @@ export class FederationSenderDO extends DurableObject<Env> {
 
   /** A request came from this server, so it is alive: what it missed goes out at once. */
   async heardFrom(server: ServerName): Promise<void> {
+    // What is under way may fail yet, for having been sent too early.
+    if (this.#sending.has(server)) this.#heard.add(server)
     const failing = this.#failing.get(server)
     if (!failing || this.#sending.has(server)) return
-    this.#failing.set(server, { ...failing, retryAt: 0 })
+    this.#failing.set(server, { ...failing, retryAt: alive })
     this.#start([server])
   }
 
@@ -135,11 +163,15 @@ export class FederationSenderDO extends DurableObject<Env> {
 
   /** Sends to one server until it has everything or fails. One at a time per server. */
   async #send(destination: ServerName): Promise<void> {
-    const failing = this.#failing.get(destination)
-    if (this.#sending.has(destination) || (failing && failing.retryAt > Date.now())) return
-    this.#sending.add(destination)
-    try {
-      await this.#inSlot(destination, async () => {
+    const isAlive = this.#failing.get(destination)?.retryAt === alive
+    if (!this.#mayTry(destination) || (this.#queued.has(destination) && !isAlive)) return
+    this.#queued.add(destination)
+    await this.#inSlot(destination, async () => {
+      this.#queued.delete(destination)
+      // While this waited for its turn, a sign of life may have brought it to another.
+      if (!this.#mayTry(destination)) return
+      this.#sending.add(destination)
+      try {
         const outgoing = this.#outgoingOf(destination)
         while (!outgoing.isEmpty) {
           const sent = await sendTransaction(this.env, destination, outgoing, this.#patienceWith(destination))
@@ -147,14 +179,19 @@ export class FederationSenderDO extends DurableObject<Env> {
           this.#succeeded(destination, outgoing, sent)
         }
         this.#outgoing.delete(destination)
-      })
-    } finally {
-      this.#sending.delete(destination)
-    }
+      } finally {
+        this.#sending.delete(destination)
+        this.#heard.delete(destination)
+      }
+    })
+  }
+
+  #mayTry(destination: ServerName): boolean {
+    return !this.#sending.has(destination) && (this.#failing.get(destination)?.retryAt ?? alive) <= Date.now()
   }
 
   #inSlot(destination: ServerName, work: () => Promise<void>): Promise<void> {
-    if (this.#failing.has(destination)) return this.#probes.run(work)
+    if ((this.#failing.get(destination)?.retryAt ?? alive) !== alive) return this.#probes.run(work)
     const healthy = () => this.#healthy.run(work)
     return this.#proven.has(destination) ? healthy() : this.#unproven.run(healthy)
   }
@@ -165,10 +202,13 @@ export class FederationSenderDO extends DurableObject<Env> {
   }
 
   #succeeded(destination: ServerName, outgoing: Outgoing, sent: Sent): void {
-    this.#proven.add(destination)
-    if (this.#failing.delete(destination)) this.#storage.deleteFailing(destination)
-    for (const { roomId, upTo } of sent.rooms) {
-      if (outgoing.roomReached(roomId, upTo)) {
+    if (sent.isAnswered) {
+      this.#proven.add(destination)
+      if (this.#failing.delete(destination)) this.#storage.deleteFailing(destination)
+    }
+    for (const { roomId, upTo, more } of sent.rooms) {
+      this.#reached.set(`${destination} ${roomId}`, upTo)
+      if (outgoing.roomReached(roomId, upTo, more)) {
         this.#storage.deleteBehind(destination, roomId)
         this.#strikeFromPending(destination, roomId)
       } else this.#storage.advanceBehind(destination, roomId, upTo)
@@ -182,7 +222,8 @@ export class FederationSenderDO extends DurableObject<Env> {
   #failed(destination: ServerName, outgoing: Outgoing): void {
     this.#proven.delete(destination)
     const failures = (this.#failing.get(destination)?.failures ?? 0) + 1
-    const failing = { failures, retryAt: Date.now() + retryDelay(failures, Math.random()) }
+    const delay = this.#heard.has(destination) ? soon : retryDelay(failures, Math.random())
+    const failing = { failures, retryAt: Date.now() + delay }
     this.#failing.set(destination, failing)
     this.#storage.saveFailing(destination, failing)
     outgoing.dropPassing()

@@ -8,7 +8,7 @@ import type { RoomId } from '#protocol/identifiers/room-id.ts'
 import type { JsonObject } from '#protocol/json/json.ts'
 
 export class Outgoing {
-  /** Per room: the destination lacks events after `after`; there are some up to `pos` at least. */
+  /** Per room: the destination lacks events after `after`; there are some up to `pos`, perhaps more. */
   readonly rooms = new Map<RoomId, { readonly after: number; readonly pos: number }>()
   /** EDUs that must arrive, by row ID, in order. */
   readonly edus = new Map<number, JsonObject>()
@@ -20,11 +20,14 @@ export class Outgoing {
     this.rooms.set(roomId, { after: Math.min(known.after, after), pos: Math.max(known.pos, pos) })
   }
 
-  /** A transaction arrived that reached this position. True when nothing of the room is left to send. */
-  roomReached(roomId: RoomId, upTo: number): boolean {
+  /**
+   * A transaction arrived that reached this position; `more`: the room had more to send. True when nothing of the room is
+   * left to send.
+   */
+  roomReached(roomId: RoomId, upTo: number, more: boolean): boolean {
     const known = this.rooms.get(roomId)
     // News that came while the transaction was under way lies beyond what it held.
-    if (known && known.pos > upTo) this.rooms.set(roomId, { ...known, after: upTo })
+    if (known && (more || known.pos > upTo)) this.rooms.set(roomId, { ...known, after: upTo })
     else this.rooms.delete(roomId)
     return !this.rooms.has(roomId)
   }

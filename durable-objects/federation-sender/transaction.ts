@@ -14,8 +14,10 @@ const maxEdus = 100
 
 export interface Sent {
   readonly ok: true
-  /** Per room the position up to which the server now has everything meant for it. */
-  readonly rooms: { roomId: RoomId; upTo: number }[]
+  /** Whether the server was asked at all: there may have been nothing for it. */
+  readonly isAnswered: boolean
+  /** Per room the position up to which the server now has everything meant for it, and whether there is more. */
+  readonly rooms: { roomId: RoomId; upTo: number; more: boolean }[]
   /** Row IDs of the EDUs that arrived. */
   readonly edus: number[]
 }
@@ -30,8 +32,8 @@ export async function sendTransaction(
   const { pdus, rooms } = await gatherPdus(env, destination, outgoing)
   const durable = [...outgoing.edus].slice(0, maxEdus)
   const edus = [...durable.map(([, edu]) => edu), ...outgoing.takePassing(maxEdus - durable.length)]
-  const sent = { ok: true, rooms, edus: durable.map(([id]) => id) } as const
-  if (pdus.length === 0 && edus.length === 0) return sent
+  const sent = { ok: true, isAnswered: true, rooms, edus: durable.map(([id]) => id) } as const
+  if (pdus.length === 0 && edus.length === 0) return { ...sent, isAnswered: false }
   const answer = await signedFetch(env, {
     destination,
     method: 'PUT',
@@ -54,7 +56,7 @@ async function gatherPdus(
     if (limit === 0) break
     const news = await roomOf(env, roomId).pdusFor({ destination, after, limit })
     pdus.push(...news.pdus)
-    rooms.push({ roomId, upTo: news.upTo })
+    rooms.push({ roomId, upTo: news.upTo, more: news.more })
   }
   return { pdus, rooms }
 }

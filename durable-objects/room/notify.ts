@@ -115,11 +115,16 @@ export class Notifier {
     this.#ringer.stop(user)
   }
 
-  /** Some time after changes: tells again what failed, writes down who did not read, notes that everybody was told. */
-  async settle(now: number): Promise<void> {
+  /**
+   * Some time after changes: tells again what failed, writes down who did not read, notes that everybody was told. `servers`:
+   * the position up to which other servers were.
+   */
+  async settle(now: number, servers = Infinity): Promise<void> {
     const { reader, transactor } = this.#room
     if (!reader.isKnown()) return
-    const { pos, toldPos } = reader.header()
+    const { toldPos } = reader.header()
+    // An event that was stored since other servers were told is for the next time.
+    const pos = Math.max(Math.min(reader.header().pos, servers), toldPos)
     if (this.#isBehind) {
       this.#isBehind = false
       for (const user of this.#toTellAgain(toldPos)) void this.#start(user)

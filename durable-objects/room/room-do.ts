@@ -179,7 +179,7 @@ export class RoomDO extends DurableObject<Env> {
       settle: async () => {
         await this.#servers.changed()
         await this.#members.changed()
-        await this.#notifier.settle(Date.now())
+        await this.#notifier.settle(Date.now(), this.#servers.told)
       },
       fetch: () => this.#missing.start(Date.now()),
       index: async () => this.#indexOlder(),
@@ -525,7 +525,7 @@ export class RoomDO extends DurableObject<Env> {
     destination: ServerName
     after: number
     limit: number
-  }): Promise<{ pdus: JsonObject[]; upTo: number }> {
+  }): Promise<{ pdus: JsonObject[]; upTo: number; more: boolean }> {
     return pdusFor(this.#room, wanted)
   }
 

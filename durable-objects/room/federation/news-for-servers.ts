@@ -14,7 +14,7 @@ import type { JsonObject } from '#protocol/json/json.ts'
 import type { Room } from '../room.ts'
 import { serverSightOf } from '../server-visibility.ts'
 import type { Nid } from '../stored-event.ts'
-import { partedBy, serverOf } from './parted-servers.ts'
+import { farewells, partedBy, serverOf } from './parted-servers.ts'
 
 export interface ServerNews {
   readonly roomId: RoomId
@@ -23,6 +23,8 @@ export interface ServerNews {
   /** …up to this one. */
   readonly pos: number
   readonly destinations: ServerName[]
+  /** They may have had it, and did not understand what it was for. */
+  readonly again?: boolean
 }
 
 /** More events than this behind, a server gets the newest alone: they lead it to the rest. */
@@ -34,6 +36,8 @@ const ours = "(substr(sender, instr(sender, ':') + 1) = ? OR pos IN (SELECT pos 
 export class NewsForServers {
   readonly #room: Room
   readonly #tell: (news: ServerNews) => Promise<void>
+  /** Servers that we have told again that we left. */
+  readonly #reminded = new Set<ServerName>()
   #told: number | undefined
   #telling: Promise<void> | undefined
 
@@ -53,18 +57,35 @@ export class NewsForServers {
     await this.#telling
   }
 
+  /** The position up to which the sender knows. */
+  get told(): number {
+    const { reader } = this.#room
+    return this.#told ?? (reader.isKnown() ? reader.header().toldPos : 0)
+  }
+
   /** The newest event is known to the other servers: a join over one of them, which that server passes on. */
   noteKnown(): void {
-    const { pos, toldPos } = this.#room.reader.header()
+    const { pos } = this.#room.reader.header()
     // What they have not been told of before stays to be told; hearing of the join twice does no harm.
-    if ((this.#told ?? toldPos) === pos - 1) this.#told = pos
+    if (this.told === pos - 1) this.#told = pos
+  }
+
+  /** A server sends events of a room that nobody of ours is in any more: it has not heard that we left. */
+  async farewell(server: ServerName): Promise<void> {
+    const { reader } = this.#room
+    const events = this.#reminded.has(server) ? [] : reader.events(farewells(this.#room))
+    const positions = events.map(({ pos }) => pos).filter((pos) => pos !== undefined)
+    if (positions.length === 0 || !serverSightOf(this.#room, server).hadMembers) return
+    this.#reminded.add(server)
+    const { roomId, pos } = reader.header()
+    await this.#tell({ roomId, after: Math.min(...positions) - 1, pos, destinations: [server], again: true })
   }
 
   async #tellAll(): Promise<void> {
     const { reader } = this.#room
     if (!reader.isKnown()) return
-    const { roomId, pos, toldPos } = reader.header()
-    const after = this.#told ?? toldPos
+    const { roomId, pos } = reader.header()
+    const after = this.told
     if (after === pos) return
     const destinations = destinationsOf(this.#room, after)
     if (destinations.length > 0) await this.#tell({ roomId, after, pos, destinations })
@@ -93,17 +114,18 @@ function destinationsOf(room: Room, after: number): ServerName[] {
 }
 
 /**
- * What the sender sends to one server: our events after a position, in the room's order, and the position up to which that
- * is all. Of each event the server hears if it was in the room then, or if the event is about one of its users: not of what
+ * What the sender sends to one server: our events after a position, in the room's order, the position up to which that is
+ * all, and whether there is more. Of each event the server hears if it was in the room then, or if the event is about one of its users: not of what
  * was said before it came, however far back a sender that has lost its memory asks, but of all until it left. A server that
- * the event finds to have left (parted-servers.ts) gets what a redaction leaves of it.
+ * the event finds to have left (parted-servers.ts) gets what a redaction leaves of it; so does one that has to hear that we
+ * left.
  */
 export function pdusFor(
   room: Room,
   { destination, after, limit }: { destination: ServerName; after: number; limit: number },
-): { pdus: JsonObject[]; upTo: number } {
+): { pdus: JsonObject[]; upTo: number; more: boolean } {
   const { reader } = room
-  if (!reader.isKnown()) return { pdus: [], upTo: after }
+  if (!reader.isKnown()) return { pdus: [], upTo: after, more: false }
   const { pos } = reader.header()
   const query = `SELECT nid, pos, type, state_key AS stateKey FROM events WHERE pos IS NOT NULL AND pos > ? AND outcome = 0 AND ${ours} ORDER BY pos DESC`
   const rows = reader.sql.exec<{ nid: Nid; pos: number; type: string; stateKey: string | null }>(
@@ -112,20 +134,23 @@ export function pdusFor(
     reader.serverName,
   )
   const isIn = presenceSince(room, destination, after)
+  const goodbyes = new Set(farewells(room))
   const chosen: { nid: Nid; pos: number; isWhole: boolean }[] = []
   for (const { nid, pos, type, stateKey } of rows) {
     const isTheirs = type === 'm.room.member' && stateKey !== null && serverOf(stateKey) === destination
     const isWhole = isTheirs || isIn(nid)
-    if (isWhole || partedBy(room, reader.eventOf(nid)).has(destination)) chosen.push({ nid, pos, isWhole })
+    if (isWhole || goodbyes.has(nid) || partedBy(room, reader.eventOf(nid)).has(destination))
+      chosen.push({ nid, pos, isWhole })
     if (chosen.length === maxBehind) break
   }
   const page = chosen.toReversed().slice(0, limit)
-  const upTo = page.length < chosen.length ? (page.at(-1)?.pos ?? after) : pos
+  const more = page.length < chosen.length
+  const upTo = more ? (page.at(-1)?.pos ?? after) : pos
   const whole = new Set(page.filter(({ isWhole }) => isWhole).map(({ nid }) => nid))
   const pdus = reader
     .events(page.map(({ nid }) => nid))
     .map(({ nid, pdu }) => (whole.has(nid) ? pdu.json : redact(reader.rules, pdu.json)))
-  return { pdus, upTo }
+  return { pdus, upTo, more }
 }
 
 /** Whether a server was in the room at an event after a position. As now, unless one of its users came or went since. */

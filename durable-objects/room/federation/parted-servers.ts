@@ -8,13 +8,16 @@
  *
  * So such a server gets M, and may ask for what leads to the end of its stay; of what it may not read it gets what a
  * redaction leaves, which is enough to come to the same state.
+ *
+ * The other way round, we may have left a room that for us was empty by then, while on another fork others came back. They
+ * tell us of their events; we tell them that we left.
  */
 import { splitStateMapKey } from '#protocol/events/state-map.ts'
 import { membershipOf } from '#protocol/events/fields.ts'
 import { parseServerName, type ServerName } from '#protocol/identifiers/server-name.ts'
 
 import type { Room } from '../room.ts'
-import type { StoredEvent } from '../stored-event.ts'
+import type { Nid, StoredEvent } from '../stored-event.ts'
 
 /** Events looked through for the one that put a server out. */
 const maxMerges = 200
@@ -44,7 +47,8 @@ export function partingDepth(room: Room, server: ServerName): number {
   const put = `SELECT coalesce(max(depth), 0) AS depth FROM current_state JOIN events ON nid = event_nid
     WHERE current_state.type = 'm.room.member' AND membership IN ('leave', 'ban')
     AND substr(current_state.state_key, instr(current_state.state_key, ':') + 1) = ?`
-  const { depth } = reader.sql.exec<{ depth: number }>(put, server).one()
+  const depthOf = (name: string) => reader.sql.exec<{ depth: number }>(put, name).one().depth
+  const depth = Math.max(depthOf(server), farewells(room).length > 0 ? depthOf(reader.serverName) : 0)
   const merges = `SELECT nid FROM events WHERE pos IS NOT NULL AND json_array_length(json, '$.prev_events') > 1
     ORDER BY pos DESC LIMIT ${maxMerges}`
   for (const { nid } of reader.sql.exec<{ nid: number }>(merges)) {
@@ -52,6 +56,18 @@ export function partingDepth(room: Room, server: ServerName): number {
     if (event.depth > depth && partedBy(room, event).has(server)) return event.depth
   }
   return depth
+}
+
+/** Numbers of the events by which our users left, if nobody of ours is in the room any more. */
+export function farewells({ reader }: Room): Nid[] {
+  if (reader.localJoined().size > 0) return []
+  const query = `SELECT event_nid AS nid FROM current_state JOIN events ON nid = event_nid
+    WHERE current_state.type = 'm.room.member' AND membership = 'leave' AND sender = current_state.state_key
+    AND substr(sender, instr(sender, ':') + 1) = ? AND pos IS NOT NULL`
+  return reader.sql
+    .exec<{ nid: Nid }>(query, reader.serverName)
+    .toArray()
+    .map(({ nid }) => nid)
 }
 
 export function serverOf(userId: string): ServerName | undefined {

@@ -20,17 +20,25 @@ describe('what a destination is still to hear', () => {
   it('is over when a transaction reached the latest news', () => {
     const outgoing = new Outgoing()
     outgoing.addRoom(room, 3, 9)
-    expect(outgoing.roomReached(room, 9)).toBe(true)
+    expect(outgoing.roomReached(room, 9, false)).toBe(true)
     expect(outgoing.isEmpty).toBe(true)
   })
 
   it('goes on behind a page, and with news that came while a transaction was under way', () => {
     const outgoing = new Outgoing()
     outgoing.addRoom(room, 3, 9)
-    expect(outgoing.roomReached(room, 7)).toBe(false)
+    expect(outgoing.roomReached(room, 7, true)).toBe(false)
     outgoing.addRoom(room, 9, 10)
-    expect(outgoing.roomReached(room, 9)).toBe(false)
+    expect(outgoing.roomReached(room, 9, false)).toBe(false)
     expect(outgoing.rooms.get(room)).toEqual({ after: 9, pos: 10 })
+  })
+
+  it('goes on behind a page, though nobody knew that there is more', () => {
+    const outgoing = new Outgoing()
+    outgoing.addRoom(room, 3, 3)
+    expect(outgoing.roomReached(room, 7, true)).toBe(false)
+    expect(outgoing.rooms.get(room)?.after).toBe(7)
+    expect(outgoing.roomReached(room, 9, false)).toBe(true)
   })
 
   it('of passing EDUs is the last one of a key, once, whether it arrives or not', () => {

@@ -210,6 +210,8 @@ test('a server that only state resolution put out hears of that, and nothing els
   const member = (membership: string) => ({ type: 'm.room.member', stateKey: guest, content: { membership } })
   // Its user says a second time over another server that they join, while their leave is on its way.
   const again = await build(made, server, guest, joined, member('join'))
+  // Of two at one moment their IDs would decide, and they are random.
+  await new Promise((resolve) => setTimeout(resolve, 20))
   const left = await build(made, server, guest, joined, member('leave'))
   for (const pdu of [left, again]) expect(await send(server, pdu)).toMatchObject({ status: 200 })
   expect(await placed(made, [left, again])).toEqual([0, 0])
@@ -220,7 +222,9 @@ test('a server that only state resolution put out hears of that, and nothing els
   const merge = await say(made, alice, 'both are known to me')
   await say(made, alice, 'among us')
   const told = await made.rpc.pdusFor({ destination: server.name, after, limit: 50 })
-  expect(told.pdus).toMatchObject([{ prev_events: [left.event_id, again.event_id].sort(), content: {} }])
+  expect(told.pdus).toMatchObject([{ content: {}, type: 'm.room.message' }])
+  expect(own(told.pdus[0] ?? {}, 'prev_events')).toEqual(expect.arrayContaining([left.event_id, again.event_id]))
+  expect(told.pdus).toHaveLength(1)
   expect(JSON.stringify(told.pdus)).not.toContain('known to me')
   const event = await server.ask<{ pdus: JsonObject[] }>('GET', `/event/${merge}`)
   expect(event.body.pdus).toMatchObject([{ content: {} }])
