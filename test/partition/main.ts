@@ -23,9 +23,9 @@ if (first === undefined || !Number.isInteger(first) || !seeds || !rounds) {
 }
 
 console.log(
-  '| seed | rounds | events | event IDs given | refused | no answer | cuts | kills | soft-failed | rejected | seconds to heal | seconds | faults |',
+  '| seed | rounds | events | event IDs given | refused | no answer | cuts | kills | soft-failed | rejected | parted | seconds to heal | seconds | faults |',
 )
-console.log('|---|---|---|---|---|---|---|---|---|---|---|---|---|')
+console.log('|---|---|---|---|---|---|---|---|---|---|---|---|---|---|')
 let hasFaults = false
 for (let seed = first; seed < first + seeds; seed++) {
   const run = await runPartition({
@@ -34,22 +34,10 @@ for (let seed = first; seed < first + seeds; seed++) {
     keep: values.keep,
     say: (line) => console.error(`seed ${seed}: ${line}`),
   })
-  const { events, promised, refused, unanswered, cuts, kills, softFailed, rejected, healing, seconds, faults } = run
-  const numbers = [
-    seed,
-    rounds,
-    events,
-    promised,
-    refused,
-    unanswered,
-    cuts,
-    kills,
-    softFailed,
-    rejected,
-    healing,
-    seconds,
-  ]
-  console.log(`| ${[...numbers, faults.length].join(' | ')} |`)
+  const { events, promised, refused, unanswered, cuts, kills, softFailed, rejected, parted } = run
+  const { healing, seconds, faults } = run
+  const counts = [events, promised, refused, unanswered, cuts, kills, softFailed, rejected, parted]
+  console.log(`| ${[seed, rounds, ...counts, healing, seconds, faults.length].join(' | ')} |`)
   for (const fault of faults.slice(0, 30)) console.log(`  ${fault}`)
   if (values.keep) console.log(`  kept in ${run.folder}`)
   hasFaults ||= faults.length > 0

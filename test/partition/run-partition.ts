@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 
 import { text } from '../../scripts/bench/client.ts'
 import { Crowd } from './actions.ts'
-import { countOf, faultsOf, type Numbers, whatKeepsThemApart } from './check.ts'
+import { type Apart, countOf, faultsOf, type Numbers, whatKeepsThemApart } from './check.ts'
 import { type Dice, diceOf } from './dice.ts'
 import { type Site, type Sites, somebodyIn, startSites } from './sites.ts'
 
@@ -20,6 +20,8 @@ export interface Plan {
 export interface Report extends Numbers {
   readonly faults: readonly string[]
   readonly promised: number
+  /** Pairs of servers that became two rooms: see check.ts. */
+  readonly parted: number
   readonly refused: number
   readonly unanswered: number
   readonly kills: number
@@ -54,13 +56,25 @@ export async function runPartition({ seed, rounds, keep = false, say = () => und
     for (const site of sites.all) if (!site.isUp()) await site.start()
     const apart = await comeTogether(sites, crowd, rooms)
     const healing = Math.round((performance.now() - mended) / 1000)
-    const faults = [...apart, ...(await faultsOf(sites, rooms, crowd.promised))]
+    const faults = [...apart.faults, ...(await faultsOf(sites, rooms, crowd.promised))]
     const numbers = countOf(sites, rooms)
     const folder = await sites.end(keep)
     const { promised, refused, unanswered } = crowd
     const seconds = Math.round((performance.now() - begun) / 1000)
     const { cuts, kills } = world
-    return { faults, promised: promised.length, refused, unanswered, kills, cuts, healing, seconds, folder, ...numbers }
+    return {
+      faults,
+      promised: promised.length,
+      parted: apart.parted,
+      refused,
+      unanswered,
+      kills,
+      cuts,
+      healing,
+      seconds,
+      folder,
+      ...numbers,
+    }
   } catch (error) {
     say(`kept: ${await sites.end(true)}`)
     throw error
@@ -131,7 +145,7 @@ function changeWires(world: World): void {
  * Life goes on: servers hear from each other, people say a word now and then. Until nothing keeps them apart; else what
  * does.
  */
-async function comeTogether(sites: Sites, crowd: Crowd, rooms: readonly string[]): Promise<string[]> {
+async function comeTogether(sites: Sites, crowd: Crowd, rooms: readonly string[]): Promise<Apart> {
   const until = performance.now() + patience
   for (;;) {
     await getInTouch(sites.all)
@@ -143,13 +157,12 @@ async function comeTogether(sites: Sites, crowd: Crowd, rooms: readonly string[]
         await sleep(300)
       }
     }
-    let apart: string[] = []
-    for (let look = 0; look < 10; look++) {
-      apart = await whatKeepsThemApart(sites, rooms)
-      if (apart.length === 0) return []
+    let apart = await whatKeepsThemApart(sites, rooms)
+    for (let look = 0; look < 10 && apart.faults.length > 0; look++) {
       await sleep(500)
+      apart = await whatKeepsThemApart(sites, rooms)
     }
-    if (performance.now() > until) return apart
+    if (apart.faults.length === 0 || performance.now() > until) return apart
   }
 }
 
