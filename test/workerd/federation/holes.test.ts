@@ -245,3 +245,29 @@ test('a server that is banned in a fork that it never saw gets what leads there,
   const state = `/state_ids/${encodeURIComponent(made.roomId)}?event_id=${encodeURIComponent(secret)}`
   expect(await server.ask('GET', state)).toMatchObject({ status: 403 })
 })
+
+test('a server that tells us of a room that we left, and that was empty for us then, hears that we left', async () => {
+  const { server, guest, made } = await roomWithGuest()
+  const sent: JsonObject[] = []
+  const takes: Reply = ({ path, body }) => {
+    if (!path.includes('/send/')) return undefined
+    sent.push(...((own(body ?? {}, 'pdus') ?? []) as JsonObject[]))
+    return { pdus: {} }
+  }
+  serversAnswer({ [server.name]: takes })
+  const out = await made.rpc.setMembership({ sender: alice, target: guest, membership: 'leave' })
+  await vi.waitFor(() => expect(sent.at(-1)).toMatchObject({ state_key: guest }), { timeout: 10_000 })
+  // Until the room knows that the sender knows: what is new goes to nobody then.
+  await new Promise((resolve) => setTimeout(resolve, 500))
+  const left = await made.rpc.setMembership({ sender: alice, target: alice, membership: 'leave' })
+  if (!out.ok || !left.ok) throw new Error('nobody left')
+  const isFarewell = (pdu: JsonObject) => pdu['type'] === 'm.room.member' && pdu['state_key'] === alice
+  expect(sent.filter(isFarewell)).toEqual([])
+  // On its fork its user has come back; here that is not allowed any more.
+  const kick = await withRoom(made, (room) => room.reader.eventById(out.event_id)?.pdu)
+  if (!kick) throw new Error('no kick')
+  await send(server, await build(made, server, guest, kick))
+  await vi.waitFor(() => expect(sent.filter(isFarewell)).toMatchObject([{ content: { membership: 'leave' } }]), {
+    timeout: 10_000,
+  })
+})
