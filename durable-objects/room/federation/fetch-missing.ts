@@ -176,8 +176,8 @@ async function fillGap(
 }
 
 /**
- * Takes the state before each missing prev event from the server, or else the state before the event itself, and receives
- * the event on top of it.
+ * Takes the state before each missing prev event from the server, or else, if it does not know of that one, the state before
+ * the event itself, and receives the event on top of it.
  */
 async function skipHole(errand: Errand, pdu: Pdu, server: ServerName): Promise<boolean> {
   const { room, stored } = errand
@@ -185,11 +185,17 @@ async function skipHole(errand: Errand, pdu: Pdu, server: ServerName): Promise<b
   const states = new Map<EventId, readonly EventId[]>()
   let before: readonly EventId[] | undefined
   for (const prev of missingPrevEvents(room, pdu)) {
-    const state = before ? undefined : await stateAt(errand, prev, server)
+    const told = await stateAt(errand, prev, server)
+    if (told === 'incomplete') return false
     // Without the event itself it is not known what it changed.
-    if (state && reader.nidOf(prev) !== undefined) states.set(prev, state)
-    else before ??= await stateAt(errand, pdu.event_id, server)
-    if (!state && !before) return false
+    if (told !== 'unknown' && reader.nidOf(prev) !== undefined) {
+      states.set(prev, told)
+      continue
+    }
+    const own = await stateAt(errand, pdu.event_id, server)
+    if (own === 'unknown' || own === 'incomplete') return false
+    before = own
+    break
   }
   return room.transactor.turn(() => {
     const missing = missingPrevEvents(room, pdu)
@@ -206,16 +212,16 @@ async function skipHole(errand: Errand, pdu: Pdu, server: ServerName): Promise<b
   }).ok
 }
 
-/** The state before an event as a server tells it, all of it stored; undefined where any of it does not come. */
+/** The state before an event as a server tells it, all of it stored; `incomplete` where any of it does not come. */
 async function stateAt(
   { room, requests, budget }: Errand,
   eventId: EventId,
   server: ServerName,
-): Promise<readonly EventId[] | undefined> {
+): Promise<readonly EventId[] | 'unknown' | 'incomplete'> {
   const { reader } = room
   budget.left -= 2
   const ids = await requests.stateIds(server, eventId)
-  if (!ids || ids.state.length === 0) return undefined
+  if (!ids || ids.state.length === 0) return 'unknown'
   const wanted = new Set([...(isStaged(room, eventId) ? [] : [eventId]), ...ids.state, ...ids.authChain])
   const unknown = [...wanted].filter((id) => reader.nidOf(id) === undefined)
   storeOutliers(room, await fetchEvents(requests, server, eventId, unknown, budget))
@@ -225,7 +231,7 @@ async function stateAt(
     storeOutliers(room, (await requests.state(server, eventId)) ?? [])
   }
   // Without every event of the state, the state is a guess.
-  return ids.state.some((id) => reader.nidOf(id) === undefined) ? undefined : ids.state
+  return ids.state.some((id) => reader.nidOf(id) === undefined) ? 'incomplete' : ids.state
 }
 
 /**
