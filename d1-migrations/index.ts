@@ -9,6 +9,7 @@ import encryptionKeys from './0004_encryption_keys.sql'
 import loginTokens from './0008_login_tokens.sql'
 import media from './0005_media.sql'
 import mediaCare from './0012_media_care.sql'
+import mediaOnce from './0022_media_once.sql'
 import openIdTokens from './0006_openid_tokens.sql'
 import people from './0009_people.sql'
 import pushers from './0007_pushers.sql'
@@ -35,4 +36,5 @@ export const migrations: readonly Migration[] = [
   { name: '0007_pushers', sql: pushers },
   { name: '0012_media_care', sql: mediaCare },
   { name: '0014_remote_keys', sql: remoteKeys },
+  { name: '0022_media_once', sql: mediaOnce },
 ]

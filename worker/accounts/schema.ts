@@ -340,7 +340,7 @@ export const media = sqliteTable(
     /** Unpadded URL-safe base64; null until the bytes were uploaded. */
     sha256: text('sha256'),
     createdAt: integer('created_at').notNull(),
-    /** When the upload must have been done; null for media that is there. */
+    /** When the upload, or the fetch of a copy, must have been done; null for media that is there. */
     expiresAt: integer('expires_at'),
     /** When somebody last asked for it, up to a day behind. */
     lastAccessAt: integer('last_access_at').notNull().default(0),
@@ -352,6 +352,8 @@ export const media = sqliteTable(
     quarantinedBy: text('quarantined_by').$type<UserId>(),
     /** An admin keeps it from being quarantined along with others. */
     isProtected: integer('is_protected', { mode: 'boolean' }).notNull().default(false),
+    /** JSON: what was seen when a thumbnail was wanted first (r2-media/picture-look.ts); null until then. */
+    picture: text('picture'),
   },
   (table) => [
     primaryKey({ columns: [table.serverName, table.mediaId] }),
@@ -360,6 +362,9 @@ export const media = sqliteTable(
       .where(sql`${table.storageKey} IS NULL`),
     index('media_by_uploader').on(table.uploader, table.createdAt, table.size),
     index('media_by_storage_key').on(table.storageKey),
+    index('media_by_hash')
+      .on(table.sha256, table.size)
+      .where(sql`${table.storageKey} IS NOT NULL`),
     index('media_copies')
       .on(table.lastAccessAt)
       .where(sql`${table.uploader} IS NULL`),
