@@ -16,6 +16,7 @@ import pushers from './0007_pushers.sql'
 import remoteKeys from './0014_remote_keys.sql'
 import remoteServerKeys from './0001_remote_server_keys.sql'
 import roomDirectory from './0002_room_directory.sql'
+import vapidKey from './0019_vapid_key.sql'
 
 export interface Migration {
   readonly name: string
@@ -36,5 +37,6 @@ export const migrations: readonly Migration[] = [
   { name: '0007_pushers', sql: pushers },
   { name: '0012_media_care', sql: mediaCare },
   { name: '0014_remote_keys', sql: remoteKeys },
+  { name: '0019_vapid_key', sql: vapidKey },
   { name: '0022_media_once', sql: mediaOnce },
 ]

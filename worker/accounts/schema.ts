@@ -421,6 +421,15 @@ export const loginTokens = sqliteTable(
   (table) => [index('login_tokens_by_expiry').on(table.expiresAt)],
 )
 
+/** The one key by which push services know this server. */
+export const vapidKeys = sqliteTable('vapid_keys', {
+  /** Always 1: only one can be made. */
+  id: integer('id').primaryKey(),
+  /** JSON Web Key with the private half. */
+  jwk: text('jwk').notNull(),
+  createdAt: integer('created_at').notNull(),
+})
+
 /** Who has a pusher with an app ID and pushkey; the pushers themselves are in the users' objects. */
 export const pushers = sqliteTable(
   'pushers',

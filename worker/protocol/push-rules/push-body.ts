@@ -58,7 +58,7 @@ function eventFields(event: PushedEvent, idOnly: boolean): JsonObject {
 }
 
 /** "Less time-sensitive" is what makes no sound and is not about the user; of encrypted events nobody here can tell. */
-function isUrgent({ type, tweaks }: PushedEvent): boolean {
+export function isUrgent({ type, tweaks }: PushedEvent): boolean {
   return type === 'm.room.encrypted' || own(tweaks, 'highlight') === true || isAudible(own(tweaks, 'sound'))
 }
 
