@@ -185,4 +185,33 @@ export const migrations: readonly string[] = [
   -- How often a missing event was asked for in vain: see federation/holes.ts.
   ALTER TABLE missing_events ADD COLUMN tries INTEGER NOT NULL DEFAULT 0;
   `,
+  `
+  -- One row: since when, and until when, the room's members were not all known here (partial-state.ts).
+  CREATE TABLE partial_span(
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    from_pos INTEGER NOT NULL,       -- of the first join that was told without members
+    to_pos INTEGER,                  -- since this one the state is whole; NULL: not yet
+    replay TEXT                      -- JSON, how far the replay is (federation/replay.ts)
+  );
+  -- Joins of which the state before them is not whole yet.
+  CREATE TABLE partial_joins(
+    nid INTEGER PRIMARY KEY,
+    server TEXT NOT NULL,            -- joined over
+    servers TEXT NOT NULL,           -- JSON [name], in the room before the join, as that server says
+    tries INTEGER NOT NULL DEFAULT 0,
+    whole_group INTEGER              -- the whole state before the join, once it is here
+  );
+  -- Events that were given their place on an incomplete state, in that order; and what they come to on the whole one.
+  CREATE TABLE provisional(
+    seq INTEGER PRIMARY KEY,
+    nid INTEGER NOT NULL UNIQUE,
+    given INTEGER,                   -- the group they stand on, where that is not what their prev_events lead to
+    is_live INTEGER NOT NULL,
+    is_cited INTEGER NOT NULL,       -- others cited it before it came
+    outcome INTEGER,                 -- NULL: not judged anew yet
+    state_before INTEGER,
+    state_after INTEGER,
+    reason TEXT
+  );
+  `,
 ]
