@@ -24,7 +24,8 @@ export function createApp(list: readonly Operation[] = operations): Hono<{ Bindi
   // Before the database is set up: it tells what is wrong there.
   app.get('/', (c) => frontPage(c.req.raw, c.env))
   app.use(async (c, next) => {
-    await setUp(c.env)
+    // A database that is being filled is not to be set up.
+    if (!c.req.path.startsWith('/_hearth/restore/')) await setUp(c.env)
     await next()
   })
   const known = new Set<string>(['/'])

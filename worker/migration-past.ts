@@ -13,8 +13,14 @@ export interface AppliedMigration {
   readonly hash: string
 }
 
+/** Stands in the book while a database is filled from a backup. */
+export const restoreUnderWay = 'restore under way'
+
 /** What does not fit, for the owner; undefined where all is well. */
 export function pastFault(known: readonly KnownMigration[], applied: readonly AppliedMigration[]): string | undefined {
+  if (applied[0]?.name === restoreUnderWay) {
+    return 'The database is being filled from a backup: the same npm run restore again goes on where it stopped'
+  }
   if (applied.length > known.length) {
     return 'A newer version of this program has been at the database: deploy that one again, or a newer one'
   }

@@ -16,6 +16,7 @@ import * as delayedEvents from './client-server/delayed-events.ts'
 import * as deviceManagement from './client-server/device-management.ts'
 import * as directory from './client-server/directory.ts'
 import * as eventContext from './client-server/event-context.ts'
+import * as backup from './backup/backup-api.ts'
 import * as filter from './client-server/filter.ts'
 import * as firstAccount from './client-server/first-account.ts'
 import * as health from './client-server/health.ts'
@@ -165,6 +166,18 @@ export const operations: readonly Operation[] = [
   firstAccount.firstAccountLinkValidity,
   firstAccount.makeFirstAccount,
   health.getHealth,
+  // backup/backup-api.ts
+  backup.backupFacts,
+  backup.backupNames,
+  backup.backupDatabase,
+  backup.backupObject,
+  backup.backupMediaList,
+  backup.backupMedia,
+  backup.beginRestoring,
+  backup.restoreDatabase,
+  backup.restoreObject,
+  backup.restoreMedia,
+  backup.finishRestoring,
   // synapse-register.ts, synapse-registration-tokens.ts
   synapseRegister.getRegistrationNonce,
   synapseRegister.registerBySecret,

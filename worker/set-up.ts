@@ -11,7 +11,7 @@ import { type AppliedMigration, hashOfMigration, pastFault } from './migration-p
 /** The database and this program do not fit together; the message is for the owner. */
 export class SetUpError extends Error {}
 
-const createBook = `CREATE TABLE IF NOT EXISTS applied_migrations(
+export const createBook = `CREATE TABLE IF NOT EXISTS applied_migrations(
   position INTEGER PRIMARY KEY, name TEXT NOT NULL, hash TEXT NOT NULL, applied_at INTEGER NOT NULL
 )`
 

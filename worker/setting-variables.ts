@@ -61,6 +61,8 @@ export interface SettingVariables {
   readonly METER?: string
   /** Local server: who has it may read the counters. */
   readonly METER_TOKEN?: string
+  /** `backup.` or `restore.`, until when it is good (ms since 1970), a dot, and a random text: worker/backup/secret.ts. */
+  readonly BACKUP_SECRET?: string
   /** Base64 of the 32-byte Ed25519 seed; without it the Worker makes a key and keeps it in D1. */
   readonly SIGNING_KEY?: string
 }

@@ -12,6 +12,8 @@ import { DurableObject } from 'cloudflare:workers'
 
 import type { Env } from '../../worker/env.ts'
 import { meterAlarm } from '../../worker/observe/meter.ts'
+import { dumpStorage } from '../shared/dump.ts'
+import { loadPortion, type Portion } from '../shared/load.ts'
 import { Lru } from '../shared/lru.ts'
 import { migrate } from '../shared/migrate.ts'
 import { retryDelay } from './backoff.ts'
@@ -267,5 +269,23 @@ export class FederationSenderDO extends DurableObject<Env> {
     if (this.#alarmAt <= at && this.#alarmAt > Date.now()) return
     this.#alarmAt = at
     await this.ctx.storage.setAlarm(at)
+  }
+
+  // —— Backup ——
+
+  /** All that is stored here, for a backup. */
+  async dump(name: string): Promise<Response> {
+    return dumpStorage(this.ctx.storage, 'FEDERATION_SENDER', name)
+  }
+
+  /** Takes a portion of a backup. After the last comes `end`. */
+  async load(portion: Portion): Promise<void> {
+    await loadPortion(this.ctx.storage, portion, () => migrate(this.ctx.storage, migrations))
+    if (portion.last) await this.ctx.storage.setAlarm(Date.now() + safetyNet)
+  }
+
+  /** Forgets what is in memory: the next call finds an object that has just woken. Always fails. */
+  async end(): Promise<void> {
+    this.ctx.abort('loaded from a backup')
   }
 }

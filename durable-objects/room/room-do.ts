@@ -27,6 +27,8 @@ import { serverIdentity, type ServerIdentity } from '../../worker/server-identit
 import { settingsOf } from '../../worker/settings.ts'
 import { userSyncOf } from '../../worker/sync/user-sync.ts'
 import { AlarmScheduler } from '../shared/alarm-scheduler.ts'
+import { dumpStorage } from '../shared/dump.ts'
+import { loadPortion, type Portion } from '../shared/load.ts'
 import type { RoomChange } from '../user-sync/marks.ts'
 import type { ListFacts } from '../user-sync/sliding/room-facts.ts'
 import type { Author, Written } from './author-event.ts'
@@ -95,6 +97,7 @@ import { RemoteMemberIndex } from './federation/remote-member-index.ts'
 import { type InboundPdus, type PduResults, receivePdus } from './federation/receive-pdus.ts'
 import { isServerAllowedIn } from './federation/server-access.ts'
 import { restrictionOf } from './restricted-join.ts'
+import { renewRoom } from './restored.ts'
 import { openRoom, type Room } from './room.ts'
 import { sendEvent, type SendRequest } from './send-event.ts'
 import type { Slice, SliceRequest } from './slice.ts'
@@ -743,4 +746,23 @@ export class RoomDO extends DurableObject<Env> {
     if (slice.ok) this.#notifier.read(request.reader)
     return slice
   }
+
+  // —— Backup ——
+
+  /** All that is stored here, for a backup. */
+  async dump(name: string): Promise<Response> {
+    return dumpStorage(this.ctx.storage, 'ROOM', name)
+  }
+
+  /** Takes a portion of a backup. After the last comes `end`. */
+  async load(portion: Portion): Promise<void> {
+    await loadPortion(this.ctx.storage, portion, () => renewRoom(this.ctx.storage, Date.now()))
+    if (portion.last) await this.ctx.storage.setAlarm(Date.now())
+  }
+
+  /** Forgets what is in memory: the next call finds an object that has just woken. Always fails. */
+  async end(): Promise<void> {
+    this.ctx.abort('loaded from a backup')
+  }
 }
+

@@ -10,12 +10,13 @@ import type { ServerName } from '#protocol/identifiers/server-name.ts'
 import type { Crypto } from '#protocol/signing/crypto.ts'
 
 import { migrate } from '../shared/migrate.ts'
-import { afterRestore, leap } from '../shared/restored.ts'
+import { afterRestore } from '../shared/restored.ts'
 import type { Erasures } from './erasures.ts'
 import { LazyMembers } from './lazy-members.ts'
 import { MergeMemory } from './merge-memory.ts'
 import { migrations } from './migrations.ts'
 import { Reader } from './reader.ts'
+import { leapAhead } from './restored.ts'
 import type { SharedFacts } from './sliding/list-facts.ts'
 import { StateGroups } from './state-groups.ts'
 import type { GroupId } from './stored-event.ts'
@@ -58,8 +59,7 @@ export function openRoom(
   const merges = new MergeMemory()
   if (reader.isKnown()) {
     migrate(storage, migrations)
-    // Positions that were given out after the backup are not given out again. Users are told anew: "told_pos" stays.
-    afterRestore(storage, restored, () => storage.sql.exec('UPDATE room SET pos = pos + ?', leap))
+    afterRestore(storage, restored, () => leapAhead(storage.sql))
   }
   const forget = () => {
     reader.forget()

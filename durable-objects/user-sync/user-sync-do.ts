@@ -35,6 +35,8 @@ import { tellPresence } from '../../worker/presence/presence-world.ts'
 import { pushWorld } from '../../worker/push/push-world.ts'
 import { settingsOf } from '../../worker/settings.ts'
 import { AlarmScheduler } from '../shared/alarm-scheduler.ts'
+import { dumpStorage } from '../shared/dump.ts'
+import { loadPortion, type Portion } from '../shared/load.ts'
 
 import type { Env } from '../../worker/env.ts'
 import { remote } from '../../worker/remote.ts'
@@ -127,6 +129,8 @@ import { deliverToDevices, queueToDevice, type ToDeviceDelivery, type ToDeviceEv
 import { subscribe, subscriptionTo, type Thread, type ThreadSubscription, unsubscribe } from './thread-subscriptions.ts'
 import { addWaiter, endWaitersOf, hasSlidingWaiter, waitingPresence, wakeWaiters } from './waiters.ts'
 
+const newEpoch = () => crypto.randomUUID().slice(0, 8)
+
 const localNotificationSettings = ['m.local_notification_settings', 'org.matrix.msc3890.local_notification_settings']
 
 /** Telling others of one's devices is cut off when the object dies: then the alarm does it, in ms. */
@@ -157,11 +161,7 @@ export class UserSyncDO extends DurableObject<Env> {
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env)
     migrate(ctx.storage, migrations)
-    const newEpoch = () => crypto.randomUUID().slice(0, 8)
-    afterRestore(ctx.storage, env.RESTORED, () => {
-      renewStream(this.#sql, newEpoch)
-      this.#alarms.ensure('announce', Date.now() + laterWithin)
-    })
+    afterRestore(ctx.storage, env.RESTORED, () => this.#renew())
     this.#stream = loadStream(this.#sql, newEpoch)
     const [index, given, turns] = [new RoomIndex(this.#sql), new GivenMemory(), new Turns()]
     this.#sliding = { sql: this.#sql, stream: this.#stream, index, given, turns }
@@ -774,5 +774,31 @@ export class UserSyncDO extends DurableObject<Env> {
       const read = readStream(this.#sql, this.#stream, waiter, now)
       return read.ok && !hasNews(read) ? undefined : read
     })
+  }
+
+  // —— Backup ——
+
+  #renew(): void {
+    renewStream(this.#sql, newEpoch)
+    this.#alarms.ensure('announce', Date.now() + laterWithin)
+  }
+
+  /** All that is stored here, for a backup. */
+  async dump(name: string): Promise<Response> {
+    return dumpStorage(this.ctx.storage, 'USER_SYNC', name)
+  }
+
+  /** Takes a portion of a backup. After the last comes `end`. */
+  async load(portion: Portion): Promise<void> {
+    await loadPortion(this.ctx.storage, portion, () => {
+      migrate(this.ctx.storage, migrations)
+      this.#alarms.forget()
+      this.#renew()
+    })
+  }
+
+  /** Forgets what is in memory: the next call finds an object that has just woken. Always fails. */
+  async end(): Promise<void> {
+    this.ctx.abort('loaded from a backup')
   }
 }
