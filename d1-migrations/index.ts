@@ -12,6 +12,7 @@ import mediaCare from './0012_media_care.sql'
 import mediaOnce from './0022_media_once.sql'
 import openIdTokens from './0006_openid_tokens.sql'
 import people from './0009_people.sql'
+import policyLists from './0015_policy_lists.sql'
 import pushers from './0007_pushers.sql'
 import remoteKeys from './0014_remote_keys.sql'
 import remoteServerKeys from './0001_remote_server_keys.sql'
@@ -39,4 +40,5 @@ export const migrations: readonly Migration[] = [
   { name: '0014_remote_keys', sql: remoteKeys },
   { name: '0019_vapid_key', sql: vapidKey },
   { name: '0022_media_once', sql: mediaOnce },
+  { name: '0015_policy_lists', sql: policyLists },
 ]

@@ -4,6 +4,7 @@
  *
  * Whether a change is allowed is decided by the room alone.
  */
+import type { RoomAlias } from '#protocol/identifiers/room-alias.ts'
 import { serverNameOfRoomId, type RoomId } from '#protocol/identifiers/room-id.ts'
 import type { ServerName } from '#protocol/identifiers/server-name.ts'
 import { parseUserId, serverNameOf, type UserId } from '#protocol/identifiers/user-id.ts'
@@ -14,6 +15,7 @@ import { guestsAmong } from './accounts/guests.ts'
 import { profileOf } from './accounts/profiles.ts'
 import type { Env } from './env.ts'
 import type { Requester } from './operation.ts'
+import { refuseBanned } from './policy-lists.ts'
 import { Refusal, refuse, unwrap } from './refusal.ts'
 import { succeedPredecessor } from './room-succession.ts'
 import { roomOf, unwrapAsMember } from './rooms.ts'
@@ -30,6 +32,8 @@ export interface Joiner {
 
 export interface Join {
   readonly roomId: RoomId
+  /** By which the room was asked for. */
+  readonly alias?: RoomAlias | undefined
   /** Servers to join over, where this one is not in the room. */
   readonly servers?: readonly ServerName[]
   readonly reason?: string | undefined
@@ -40,10 +44,12 @@ export interface Join {
 }
 
 /** Joins the requester to a room, of this server or another; returns the event ID. */
-export async function join(joiner: Joiner, { roomId, servers = [], reason, content, thirdPartySigned }: Join) {
+export async function join(joiner: Joiner, wanted: Join) {
+  const { roomId, alias, servers = [], reason, content, thirdPartySigned } = wanted
   const { env, requester } = joiner
   const user = requester.userId
   const room = roomOf(env, roomId)
+  await refuseBanned(env, { users: [user], roomId, alias })
   // "Servers MUST only allow guest users to join rooms if … `guest_access` value `can_join`."
   if (requester.isGuest && !unwrap(await room.facts()).guestCanJoin) refuse('guest_forbidden')
   if (thirdPartySigned) await redeemInvite(env, { roomId, target: user, signed: thirdPartySigned })
@@ -103,7 +109,7 @@ export interface Invitation {
 /** Invites a user, unless they let nobody invite them. */
 export async function invite(env: Env, { roomId, sender, target, reason, isDirect, content }: Invitation) {
   const isLocal = serverNameOf(target) === settingsOf(env).serverName
-  await refuseBlockedInvites(env, sender, [target])
+  await refuseBlockedInvites(env, sender, [target], roomId)
   return unwrapAsMember(
     await roomOf(env, roomId).setMembership({
       sender,
@@ -142,8 +148,13 @@ export async function tryInvite(env: Env, invitation: Invitation): Promise<void>
   }
 }
 
-/** Refuses with M_INVITE_BLOCKED when one of these users takes no invite by that one. Spec: client-server-api/#invite-permission. */
-export async function refuseBlockedInvites(env: Env, sender: UserId, targets: readonly UserId[]): Promise<void> {
+/**
+ * Refuses with M_INVITE_BLOCKED when one of these users takes no invite by that one, and with M_FORBIDDEN when a policy list
+ * bans one of them. Spec: client-server-api/#invite-permission.
+ */
+export async function refuseBlockedInvites(env: Env, sender: UserId, targets: readonly UserId[], roomId?: RoomId) {
+  if (targets.length === 0) return
+  await refuseBanned(env, { users: [sender, ...targets], ...(roomId === undefined ? {} : { roomId }) })
   const verdicts = await Promise.all(targets.map((target) => inviteVerdict(env, sender, target)))
   if (verdicts.includes('block')) refuse('invite_blocked')
 }

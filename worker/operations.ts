@@ -4,6 +4,7 @@ import * as accountDeactivation from './client-server/account-deactivation.ts'
 import * as admin from './client-server/admin.ts'
 import * as authFallback from './client-server/auth-fallback.ts'
 import * as adminReports from './client-server/admin-reports.ts'
+import * as adminPolicyLists from './client-server/admin-policy-lists.ts'
 import * as administrativeContact from './client-server/administrative-contact.ts'
 import * as authedContentRepo from './client-server/authed-content-repo.ts'
 import * as banning from './client-server/banning.ts'
@@ -299,6 +300,12 @@ export const operations: readonly Operation[] = [
   admin.setAdminSuspendUser,
   admin.getAdminLockUser,
   admin.setAdminLockUser,
+  // admin-policy-lists.ts
+  adminPolicyLists.getPolicyLists,
+  adminPolicyLists.addPolicyList,
+  adminPolicyLists.checkPolicyLists,
+  adminPolicyLists.removePolicyList,
+  adminPolicyLists.getPolicyRules,
   // admin-page.ts, admin-reports.ts, synapse-users.ts
   adminPage.showAdminPage,
   adminReports.getReports,

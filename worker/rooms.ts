@@ -32,6 +32,8 @@ export function unwrapAsMember<T>(outcome: Outcome<T>): { readonly ok: true } & 
 
 export interface FoundRoom {
   readonly roomId: RoomId
+  /** By which it was asked for. */
+  readonly alias?: RoomAlias
   /** Servers that are likely to be in the room, this one included where it holds the alias. */
   readonly servers: readonly ServerName[]
 }
@@ -42,7 +44,7 @@ export async function findRoom(env: Env, idOrAlias: string, via: readonly Server
   if (roomId !== undefined) return { roomId, servers: via }
   const alias = parseRoomAlias(idOrAlias) ?? refuse('invalid_param', 'That is neither a room ID nor a room alias')
   const found = (await resolveAlias(env, alias)) ?? refuse('not_found', `Room alias ${alias} not found`)
-  return { roomId: found.roomId, servers: [...new Set([...via, ...found.servers])] }
+  return { roomId: found.roomId, alias, servers: [...new Set([...via, ...found.servers])] }
 }
 
 /** The room that an alias leads to. Only the server in its name knows; where that is another one, it is asked. */

@@ -17,6 +17,7 @@ import type { Env } from './env.ts'
 import { fetchGuarded, readCapped } from './federation-client/fetch-capped.ts'
 import { signedFetch } from './federation-client/signed-fetch.ts'
 import { nodeCrypto } from './node-crypto.ts'
+import { refuseBanned } from './policy-lists.ts'
 import { refuse, unwrap } from './refusal.ts'
 import { roomOf } from './rooms.ts'
 import { settingsOf } from './settings.ts'
@@ -61,6 +62,7 @@ async function inviteByProof(env: Env, { roomId, target, signed }: Proof, pendin
   const { sender, content, membership } = pending
   // The rules would let the same proof, shown again, make a member an invited one.
   if (membership === 'join') return
+  await refuseBanned(env, { users: [sender, target], roomId })
   const key = vouchingKey(signed, content, nodeCrypto) ?? refuse('forbidden', 'The proof is not signed as it must be')
   if (!(await stillCounts(env, key))) refuse('forbidden', 'The key of the identity server does not count any more')
   const name = own(content, 'display_name')

@@ -14,6 +14,7 @@ import type { RoomId } from '#protocol/identifiers/room-id.ts'
 import type { ServerName } from '#protocol/identifiers/server-name.ts'
 import type { UserId } from '#protocol/identifiers/user-id.ts'
 import type { JsonObject } from '#protocol/json/json.ts'
+import type { PolicyRule, PolicySubject } from '#protocol/policy-rules.ts'
 import type { RoomVersion } from '#protocol/room-versions/rules.ts'
 import { DurableObject } from 'cloudflare:workers'
 
@@ -65,6 +66,7 @@ import { redactEvent, type RedactRequest } from './redact.ts'
 import { redactRelated, type RelatedRedaction } from './redact-related.ts'
 import { type RelatedEvents, relatedEvents, type RelatedRequest } from './related-events.ts'
 import { policyServer, takeUnendorsed } from './policy.ts'
+import { listPolicyRules, policyListFacts, type PolicyListFacts, policyVerdict } from './policy-list.ts'
 import { askPolicyServer, withPolicySignatures } from './federation/ask-policy-server.ts'
 import { acceptMembership, type AcceptedMembership, type MembershipToAccept } from './federation/accept-membership.ts'
 import {
@@ -642,6 +644,22 @@ export class RoomDO extends DurableObject<Env> {
   /** Whether a user is joined and has the power for state events of a type. */
   async maySendState(asked: { user: UserId; type: string }): Promise<Outcome<{ allowed: boolean }>> {
     return maySendState(this.#room, asked)
+  }
+
+  // —— As a policy list ——
+
+  /** The rule of this list that bans one of these; null where none does. */
+  async policyVerdict({ subjects }: { subjects: readonly PolicySubject[] }): Promise<PolicyRule | null> {
+    return policyVerdict(this.#room, subjects)
+  }
+
+  async policyListFacts(): Promise<PolicyListFacts> {
+    return policyListFacts(this.#room)
+  }
+
+  /** A page of the rules. */
+  async policyRules(page: { from: number; limit: number }): Promise<{ rules: PolicyRule[]; total: number }> {
+    return listPolicyRules(this.#room, page)
   }
 
   // —— Receipts, typing ——

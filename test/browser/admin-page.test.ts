@@ -53,6 +53,25 @@ describe.skipIf(missingBrowser() !== undefined)('the page for administrators', (
     expect(await browser.textOf('#inside')).toBe('')
   })
 
+  test('a policy list is followed and removed', { timeout: 60_000 }, async () => {
+    const owner = await signIn(server.url, 'owner')
+    const made = await api(server.url, 'POST', '/_matrix/client/v3/createRoom', { name: '<b>Spam</b>' }, owner)
+    const roomId = String(made.field('room_id'))
+    const rule = `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}/state/m.policy.rule.user/x`
+    await api(server.url, 'PUT', rule, { entity: '@spam*:*', recommendation: 'm.ban' }, owner)
+    await enter('owner')
+    await eventually('#lists').toBe('None is followed.')
+    await browser.type('#list', '#nowhere:club.example')
+    await browser.click('#add-list button')
+    await eventually('#problem').toContain('not found')
+    await browser.run("document.getElementById('list').value = ''")
+    await browser.type('#list', roomId)
+    await browser.click('#add-list button')
+    await eventually('#lists').toContain('<b>Spam</b> 1 rules for people, 0 for rooms, 0 for servers')
+    await browser.click('#lists button')
+    await eventually('#lists').toBe('None is followed.')
+  })
+
   test('a report is read and removed', { timeout: 60_000 }, async () => {
     const friend = await signIn(server.url, 'friend')
     const reason = '<img src=x onerror=alert(1)> is rude'

@@ -440,3 +440,10 @@ export const pushers = sqliteTable(
   },
   (table) => [primaryKey({ columns: [table.appId, table.pushkey, table.userId] })],
 )
+
+/** Rooms whose policy rules this server applies to invites and joins. Spec: client-server-api/#moderation-policy-lists. */
+export const policyLists = sqliteTable('policy_lists', {
+  roomId: text('room_id').$type<RoomId>().primaryKey(),
+  addedBy: text('added_by').$type<UserId>().notNull(),
+  addedAt: integer('added_at').notNull(),
+})

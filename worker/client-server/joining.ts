@@ -33,8 +33,8 @@ export const joinRoom = operation(
   { id: 'joinRoom', auth: 'accessToken', body: joinBody, bodyOptional: true, guests: true, r0: true },
   async (call) => {
     limitUser('membership', call.requester.userId, call.settings)
-    const { roomId, servers } = await findRoom(call.env, call.path.roomIdOrAlias, viaServers(call.query))
-    await join(call, { roomId, servers, ...wishes(call.body) })
+    const { roomId, alias, servers } = await findRoom(call.env, call.path.roomIdOrAlias, viaServers(call.query))
+    await join(call, { roomId, alias, servers, ...wishes(call.body) })
     return { room_id: roomId }
   },
 )

@@ -11,6 +11,7 @@ import type { Env } from '../env.ts'
 import { invite, join, type Joiner, removeGuests } from '../memberships.ts'
 import { limitUser } from '../middleware/rate-limit.ts'
 import { operation } from '../operation.ts'
+import { refuseBanned } from '../policy-lists.ts'
 import { Refusal, refuse } from '../refusal.ts'
 import { resolveAlias, roomOf, unwrapAsMember } from '../rooms.ts'
 import { settingsOf } from '../settings.ts'
@@ -81,6 +82,7 @@ async function setMember(who: Joiner, { roomId, stateKey }: Place, body: JsonObj
     case 'leave':
     case 'ban':
     case 'knock': {
+      if (membership === 'knock') await refuseBanned(env, { users: [sender], roomId })
       const { event_id } = unwrapAsMember(
         await roomOf(env, roomId).setMembership({ sender, target, membership, content, via: { roomId, servers: [] } }),
       )

@@ -1,5 +1,6 @@
 /**
- * The page for administrators: who is here and how much they uploaded, invitations, and what was reported.
+ * The page for administrators: who is here and how much they uploaded, invitations, what was reported,
+ * and policy lists.
  *
  * The page itself holds nothing: its script signs in as any client does and asks the admin API, which decides who may know.
  */
@@ -28,7 +29,11 @@ export const showAdminPage = operation(
       '<p id="problem" role="alert"></p><div id="inside" hidden>' +
       '<section><h2 id="users-title" tabindex="-1">People</h2><ul id="users" aria-labelledby="users-title"></ul></section>' +
       `${invitations}<section><h2 id="reports-title">Reports</h2><ul id="reports" aria-labelledby="reports-title"></ul>` +
-      '</section><button id="sign-out">Sign out</button></div></main>'
+      '</section><section><h2 id="lists-title">Policy lists</h2><p>Rooms whose rules keep people, rooms and servers away: ' +
+      'they are not invited and do not join.</p><ul id="lists" aria-labelledby="lists-title"></ul>' +
+      '<form id="add-list" method="post"><label for="list">Room ID or alias of a list</label>' +
+      '<input id="list" name="room" required autocapitalize="none" spellcheck="false" autocomplete="off">' +
+      '<button>Follow</button></form></section><button id="sign-out">Sign out</button></div></main>'
     return styledPage(`${serverName}: administration`, body, adminScript)
   },
 )

@@ -73,6 +73,28 @@ const showReports = async () => {
   }), ...more(page, page.reports.length)], 'Nothing was reported.')
 }
 
+const listsPath = '/_hearth/admin/policy_lists'
+const showLists = async () => {
+  const { policy_lists: all } = await call('GET', listsPath)
+  show(byId('lists'), all.map(({ room_id: id, name, followed, rules: { user, room, server } }) =>
+    item(strong(name || id), ' ' + user + ' rules for people, ' + room + ' for rooms, ' + server + ' for servers' +
+      (followed ? '' : '; nobody of this server is in the room any more: new rules are not heard of') + ' ',
+      small('Remove', 'Remove the list ' + (name || id), async () => {
+        await call('DELETE', listsPath + '/' + encodeURIComponent(id))
+        await showLists()
+      }))), 'None is followed.')
+}
+const addList = byId('add-list')
+addList.addEventListener('submit', async (event) => {
+  event.preventDefault()
+  const { room } = Object.fromEntries(new FormData(addList))
+  await act(async () => {
+    await call('POST', listsPath, { room: room.trim() })
+    addList.reset()
+    await showLists()
+  })()
+})
+
 const section = byId('sign-in')
 const form = section.querySelector('form')
 const alert = section.querySelector('[role=alert]')
@@ -90,7 +112,7 @@ form.addEventListener('submit', async (event) => {
     const signedIn = await call('POST', '/_matrix/client/v3/login', { type: 'm.login.password', password,
       identifier: { type: 'm.id.user', user }, initial_device_display_name: 'Administration page' })
     token = signedIn.access_token
-    await Promise.all([showUsers(), showReports(), byId('tokens') && showTokens()])
+    await Promise.all([showUsers(), showReports(), showLists(), byId('tokens') && showTokens()])
     form.reset()
     section.hidden = true
     byId('inside').hidden = false

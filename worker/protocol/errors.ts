@@ -82,6 +82,7 @@ const table = {
   ],
   event_not_allowed: [403, 'M_FORBIDDEN', 'The rules of the room do not allow that event'],
   invite_blocked: [403, 'M_INVITE_BLOCKED', 'That user does not take invites'],
+  banned_by_policy: [403, 'M_FORBIDDEN', 'A policy list that this server follows does not allow that'],
   server_not_trusted: [403, 'M_SERVER_NOT_TRUSTED', 'This server asks no identity server'],
   policy_refused: [400, 'M_FORBIDDEN', 'The policy server of the room refuses that event'],
   policy_unavailable: [502, 'M_UNKNOWN', 'The policy server of the room did not sign that event'],

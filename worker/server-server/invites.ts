@@ -22,6 +22,7 @@ import { checkToldState } from '../federation-client/room-state-told.ts'
 import { verifyPdus } from '../federation-client/verify-pdus.ts'
 import { inviteVerdict } from '../memberships.ts'
 import { operation } from '../operation.ts'
+import { refuseBanned } from '../policy-lists.ts'
 import { refuse, unwrap } from '../refusal.ts'
 import { roomOf } from '../rooms.ts'
 import { serverIdentity } from '../server-identity.ts'
@@ -83,6 +84,7 @@ async function takeInvite(env: Env, invite: Invite): Promise<JsonObject> {
   if (pdu.room_id !== roomId) return refuse('invalid_param', 'The room ID in the path is another')
   const target = faultless(pdu, origin, serverName)
   if (!(await userExists(env, target))) return refuse('not_found', 'There is no such user on this server')
+  await refuseBanned(env, { users: [pdu.sender, target], roomId })
   const verdict = await inviteVerdict(env, pdu.sender, target)
   if (verdict === 'block') return refuse('invite_blocked')
   const told = await checkToldState(env, { roomId, rules }, state)

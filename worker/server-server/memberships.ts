@@ -16,6 +16,7 @@ import type { AcceptedMembership } from '../../durable-objects/room/federation/a
 import type { Env } from '../env.ts'
 import { keyRing } from '../federation-client/key-ring.ts'
 import { verifyPdus } from '../federation-client/verify-pdus.ts'
+import { refuseBanned } from '../policy-lists.ts'
 import { refuse, Refusal, unwrap } from '../refusal.ts'
 import { roomOf } from '../rooms.ts'
 import { serverIdentity } from '../server-identity.ts'
@@ -31,6 +32,7 @@ export interface TemplateQuery {
 /** The template of a membership event. Refuses users of other servers than the asking one. */
 export async function template(env: Env, { origin, roomId, userId, membership, versions }: TemplateQuery) {
   if (serverNameOf(userId) !== origin) return refuse('forbidden', 'That user is of another server')
+  if (membership !== 'leave') await refuseBanned(env, { users: [userId], roomId })
   const memberOf = membership === 'join' ? await conditionsMet(env, roomId, userId) : []
   const request = { origin, user: userId, membership, memberOf, ...(versions && { versions }) }
   const made = await roomOf(env, roomId).makeTemplate(request)
@@ -80,6 +82,7 @@ export async function accept(env: Env, sent: SentMembership): Promise<Extract<Ac
   if (!parsed.ok) return refuse('bad_json', parsed.message)
   if (parsed.pdu.event_id !== eventId) return refuse('invalid_param', 'The event ID in the path is another')
   if (parsed.pdu.room_id !== roomId) return refuse('invalid_param', 'The room ID in the path is another')
+  if (membership !== 'leave') await refuseBanned(env, { users: [parsed.pdu.sender], roomId })
   const authoriser = rules.restrictedJoins && membership === 'join' ? authorisingUserOf(parsed.pdu) : undefined
   let event = parsed.pdu.json
   if (authoriser !== undefined && serverNameOf(authoriser) === serverName) {
