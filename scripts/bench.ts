@@ -5,17 +5,22 @@ import { arch, cpus, totalmem } from 'node:os'
 import { type Row } from './bench/measure.ts'
 import { memoryOf } from './bench/process-tree.ts'
 import { delivery } from './bench/scenarios/delivery.ts'
+import { directory } from './bench/scenarios/directory.ts'
+import { encryption } from './bench/scenarios/encryption.ts'
 import { federation } from './bench/scenarios/federation.ts'
+import { history } from './bench/scenarios/history.ts'
 import { initialSync } from './bench/scenarios/initial-sync.ts'
 import { media } from './bench/scenarios/media.ts'
+import { members } from './bench/scenarios/members.ts'
 import { micro } from './bench/scenarios/micro.ts'
 import { searching } from './bench/scenarios/searching.ts'
 import { sending } from './bench/scenarios/sending.ts'
 import { slidingSync } from './bench/scenarios/sliding-sync.ts'
+import { space } from './bench/scenarios/space.ts'
 import { stateResolution } from './bench/scenarios/state-resolution.ts'
 import { waiting } from './bench/scenarios/waiting.ts'
 import { type Bench, sizes, withBench } from './bench/setting.ts'
-import { tableOf } from './bench/table.ts'
+import { tableOf, usageTableOf } from './bench/table.ts'
 import { complain, describeOptions, oneOf, type OptionSpec, parseCommandLine } from './command-line.ts'
 
 const scenarios: Readonly<Record<string, (bench: Bench) => AsyncGenerator<Row>>> = {
@@ -25,6 +30,11 @@ const scenarios: Readonly<Record<string, (bench: Bench) => AsyncGenerator<Row>>>
   sync: initialSync,
   sliding: slidingSync,
   search: searching,
+  history,
+  members,
+  space,
+  directory,
+  encryption,
   media,
   micro,
   state: stateResolution,
@@ -39,30 +49,31 @@ const table = {
     fallback: 'default',
     check: oneOf(...Object.keys(sizes)),
   },
-  only: {
-    value: 'LIST',
-    help: `some of ${names.join(',')}`,
-    fallback: names.join(','),
-    check: (value) =>
-      value.split(',').every((name) => names.includes(name)) ? undefined : `must be some of ${names.join(',')}`,
-  },
 } satisfies Record<string, OptionSpec>
 
 const help = `Measures a homeserver on this machine, started for it and thrown away afterwards.
 
   npm run bench
-  npm run bench -- --size small --only send,sync
+  npm run bench -- send sync
+  npm run bench -- search --size small
+
+Parts: ${names.join(', ')}; all of them take about half an hour.
 
 ${describeOptions(table)}
 
 CPU is that of the server's whole process tree for one operation; it depends on the machine, but hardly on what else
-runs there. The floor is a Worker that hands its body to a Durable Object, which commits it as one row.
+runs there. What a large room or account costs is measured at two sizes, to show what grows. Below are the units that
+Cloudflare would bill for one of each, where that was counted. The floor is a Worker that hands its body to a Durable Object, which commits it as one row.
 `
 
-const line = parseCommandLine(table, process.argv.slice(2))
+const line = parseCommandLine(table, process.argv.slice(2), { words: names.length })
 if (!line.ok) complain(line.message)
 else if (line.help) console.log(help)
-else await bench(sizes[line.options.size === 'small' ? 'small' : 'default'], line.options.only.split(','))
+else {
+  const unknown = line.words.find((word) => !names.includes(word))
+  if (unknown !== undefined) complain(`there is no part ${JSON.stringify(unknown)}; --help lists them`)
+  await bench(sizes[line.options.size === 'small' ? 'small' : 'default'], line.words.length > 0 ? line.words : names)
+}
 
 async function bench(chosen: (typeof sizes)['small'], only: readonly string[]): Promise<void> {
   if (!existsSync('/proc/self/stat')) console.error('Without /proc there are no figures of CPU and memory.')
@@ -72,11 +83,18 @@ async function bench(chosen: (typeof sizes)['small'], only: readonly string[]): 
     for (const name of only) {
       console.error(`${name} ...`)
       const scenario = scenarios[name]
-      if (scenario) for await (const row of scenario(setting)) rows.push(row)
+      if (scenario) {
+        for await (const row of scenario(setting)) {
+          console.error(`  ${row.name}: ${row.p50.toPrecision(3)} ms`)
+          rows.push(row)
+        }
+      }
     }
     return { idle, after: memoryOf(setting.server.pid) }
   })
   console.log(tableOf(rows))
+  const usage = usageTableOf(rows)
+  if (usage !== '') console.log(`\n${usage}`)
   console.log(
     `\nMemory of the process tree: ${memory.idle.toFixed(0)} MiB idle, ${memory.after.toFixed(0)} MiB afterwards`,
   )

@@ -3,6 +3,7 @@ import { Agent, request } from 'node:http'
 
 export interface Client {
   readonly userId: string
+  readonly deviceId: string
   readonly accessToken: string
   call(method: string, path: string, body?: object): Promise<Answer>
 }
@@ -25,6 +26,11 @@ export async function newClient(base: string, username: string): Promise<Client>
   )
 }
 
+/** An account without a name or a password. */
+export async function newGuest(base: string): Promise<Client> {
+  return clientOf(base, await send(base, 'POST', '/_matrix/client/v3/register?kind=guest', undefined, {}))
+}
+
 /** Signs in to an account that `newClient` made. */
 export async function signIn(base: string, username: string): Promise<Client> {
   const body = { type: 'm.login.password', identifier: { type: 'm.id.user', user: username }, password }
@@ -35,6 +41,7 @@ function clientOf(base: string, { json }: Answer): Client {
   const token = text(json, 'access_token')
   return {
     userId: text(json, 'user_id'),
+    deviceId: text(json, 'device_id'),
     accessToken: token,
     call: (method, path, body) => send(base, method, `/_matrix/client/v3${path}`, token, body),
   }

@@ -1,4 +1,6 @@
 /** Runs an operation many times and says how long each took and what the server's processes burnt for it. */
+import { type Usage } from '../cost/bill.ts'
+import { usageOf } from '../cost/counters.ts'
 import { cpuOf } from './process-tree.ts'
 
 export interface Row {
@@ -13,11 +15,13 @@ export interface Row {
   /** What the same costs at the least, where that was measured. */
   readonly floor?: Row | undefined
   readonly note?: string | undefined
+  /** What one of them would be billed for, by the units of worker/observe/meter.ts. */
+  readonly used?: Usage | undefined
 }
 
 export interface Load {
   readonly name: string
-  readonly pid?: number
+  readonly pid?: number | undefined
   /** Operations in all. */
   readonly count: number
   /** How many are under way at once. */
@@ -26,6 +30,27 @@ export interface Load {
   readonly note?: string
   /** The `i`th operation; done by client `client` of `parallel`. Resolves with its own milliseconds, or nothing: then we time it. */
   readonly run: (i: number, client: number) => Promise<number | void>
+}
+
+/** After so many ms without anything counted, what an operation set off is done. */
+const quiet = 400
+
+/** The same, and what one of them uses at the platform; waits before and after until nothing else is counted. */
+export async function measureUse(server: Counted, load: Omit<Load, 'pid'>): Promise<Row> {
+  const { metrics } = server
+  if (metrics === undefined) return measure({ ...load, pid: server.pid })
+  await usageOf({ metrics, quiet }, 1, async () => undefined)
+  const measured: { row?: Row } = {}
+  const used = await usageOf({ metrics, quiet }, load.count, async () => {
+    measured.row = await measure({ ...load, pid: server.pid })
+  })
+  if (!measured.row) throw new Error(`${load.name} was not measured`)
+  return { ...measured.row, used }
+}
+
+interface Counted {
+  readonly pid: number
+  readonly metrics?: string
 }
 
 export async function measure({ name, pid, count, parallel = 1, floor, note, run }: Load): Promise<Row> {

@@ -7,9 +7,14 @@ import { bundleWorker } from '../build/bundle.ts'
 import { foreignAuthority } from './foreign/foreign-server.ts'
 import { type BackgroundServer, freePort, startInBackground } from '../serve/start-in-background.ts'
 
+/** The server that is measured. */
+export const serverName = 'bench.local'
+
 export interface Target {
   readonly url: string
   readonly pid: number
+  /** Where it tells what it has used; the floor tells nothing. */
+  readonly metrics?: string
 }
 
 export interface Sizes {
@@ -23,8 +28,18 @@ export interface Sizes {
   /** Rooms of the accounts whose first screens are timed. */
   readonly accounts: readonly number[]
   readonly batches: number
-  /** Messages that are searched. */
-  readonly searched: number
+  /** Messages in all rooms together that are searched; a tenth and the whole, as with those below. */
+  readonly searched: readonly number[]
+  /** Events of a room that is paged through. */
+  readonly history: readonly number[]
+  /** Members of a room whose members are listed. */
+  readonly members: readonly number[]
+  /** Rooms of a space. */
+  readonly space: readonly number[]
+  /** People whom the user directory knows. */
+  readonly people: readonly number[]
+  /** Devices in a room whose keys are asked for. */
+  readonly devices: number
   /** State events on the two sides of a conflict. */
   readonly conflict: number
   readonly resolutions: number
@@ -47,7 +62,12 @@ export const sizes = {
     syncs: 5,
     accounts: [40],
     batches: 20,
-    searched: 1000,
+    searched: [100, 1000],
+    history: [200, 2000],
+    members: [50, 500],
+    space: [6, 60],
+    people: [50, 500],
+    devices: 30,
     conflict: 1000,
     resolutions: 3,
     transactions: 10,
@@ -64,7 +84,12 @@ export const sizes = {
     syncs: 20,
     accounts: [200, 4000],
     batches: 200,
-    searched: 100_000,
+    searched: [10_000, 100_000],
+    history: [10_000, 100_000],
+    members: [1_000, 10_000],
+    space: [50, 500],
+    people: [1_000, 10_000],
+    devices: 1_000,
     conflict: 10_000,
     resolutions: 5,
     transactions: 200,
@@ -93,16 +118,23 @@ export async function withBench<T>(chosen: Sizes, work: (bench: Bench) => Promis
     return { url: `http://127.0.0.1:${port}`, pid: server.pid }
   }
   try {
+    const metricsPort = await freePort()
     const options =
-      '--prebuilt --server-name bench.local --registration open --rate-limits off --log-level warn --allow-private-addresses on --max-upload-mb 120'
+      '--prebuilt --registration open --rate-limits off --log-level warn --allow-private-addresses on --max-upload-mb 120'
     const server = await start('scripts/serve.ts', (port) => [
       ...options.split(' '),
+      `--server-name=${serverName}`,
       `--ca=${foreignAuthority}`,
       `--port=${port}`,
+      `--metrics-port=${metricsPort}`,
       `--data=${join(folder, 'server')}`,
     ])
     const floor = await start('scripts/bench/floor/serve.ts', (port) => [String(port), join(folder, 'floor')])
-    return await work({ server, floor, sizes: chosen })
+    return await work({
+      server: { ...server, metrics: `http://127.0.0.1:${metricsPort}/metrics` },
+      floor,
+      sizes: chosen,
+    })
   } finally {
     for (const each of running) await each.end('SIGTERM')
     rmSync(folder, { recursive: true, force: true })

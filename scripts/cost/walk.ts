@@ -1,13 +1,9 @@
 /** The main paths of a homeserver, one after the other, as its clients and other servers go them. */
-import { hash } from 'node:crypto'
 import { EventEmitter, once } from 'node:events'
 import { createServer } from 'node:http'
 
-import { nodeCrypto } from '../../worker/node-crypto.ts'
-import { encodeBase64Unpadded } from '../../worker/protocol/signing/base64.ts'
-import { signingKeyOf } from '../../worker/protocol/signing/keys.ts'
-import { signJson } from '../../worker/protocol/signing/sign-json.ts'
 import { type Client, createRoom, newClient, sendMessage, signIn, text, wholePath } from '../bench/client.ts'
+import { uploadDeviceKeys, uploadOneTimeKeys } from '../bench/devices.ts'
 import { fabricateRoom } from '../bench/foreign/fabricated-room.ts'
 import { askAs } from '../bench/foreign/foreign-server.ts'
 import { goAbroad, joined } from '../bench/scenarios/federation.ts'
@@ -99,26 +95,9 @@ async function sync(client: Client, since?: string, timeout = 0): Promise<string
 }
 
 async function encryption(base: string, alice: Client, bob: Client, note: Note): Promise<void> {
-  const { json } = await alice.call('GET', '/account/whoami')
-  const deviceId = text(json, 'device_id')
-  const key = signingKeyOf(`ed25519:${deviceId}`, hash('sha256', deviceId, 'buffer'))
-  const identity = {
-    user_id: alice.userId,
-    device_id: deviceId,
-    algorithms: ['m.olm.v1.curve25519-aes-sha2'],
-    keys: {
-      [`ed25519:${deviceId}`]: encodeBase64Unpadded(key.publicKey),
-      [`curve25519:${deviceId}`]: encodeBase64Unpadded(key.publicKey),
-    },
-  }
-  await alice.call('POST', '/keys/upload', { device_keys: signJson(identity, alice.userId, key, nodeCrypto) })
-  await note('upload 50 one-time keys', (n) => {
-    const keys = Array.from({ length: 50 }, (_, i) => {
-      const value = { key: encodeBase64Unpadded(hash('sha256', `${n} ${i}`, 'buffer')) }
-      return [`signed_curve25519:K${n}x${i}`, signJson(value, alice.userId, key, nodeCrypto)]
-    })
-    return alice.call('POST', '/keys/upload', { one_time_keys: Object.fromEntries(keys) })
-  })
+  const { deviceId } = alice
+  await uploadDeviceKeys(alice)
+  await note('upload 50 one-time keys', (n) => uploadOneTimeKeys(alice, n, 50))
   const wanted = { [alice.userId]: { [deviceId]: 'signed_curve25519' } }
   await note('claim a one-time key', () => bob.call('POST', '/keys/claim', { one_time_keys: wanted }))
   await note('query keys', () => bob.call('POST', '/keys/query', { device_keys: { [alice.userId]: [] } }))

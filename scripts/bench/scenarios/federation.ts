@@ -8,9 +8,9 @@ import { nodeCrypto } from '../../../worker/node-crypto.ts'
 import { type Client, fieldOf, newClient, sendMessage } from '../client.ts'
 import { type FabricatedRoom, fabricateRoom } from '../foreign/fabricated-room.ts'
 import { askAs, type ForeignRequest, type ForeignServer, ForeignServers } from '../foreign/foreign-server.ts'
-import { measure, type Row } from '../measure.ts'
+import { measure, measureUse, type Row } from '../measure.ts'
 import { memoryOf } from '../process-tree.ts'
-import type { Bench } from '../setting.ts'
+import { type Bench, serverName, type Target } from '../setting.ts'
 
 /** The rooms by ID, and how many events arrived at each server. */
 export interface Abroad {
@@ -89,26 +89,25 @@ export async function joined(abroad: Abroad, client: Client, room: FabricatedRoo
   await client.call('POST', `/join/${encodeURIComponent(room.roomId)}?server_name=${abroad.home.name}`, {})
 }
 
+/** Tells our server of events in a transaction, none of which it may refuse. */
+export async function tell(abroad: Abroad, { url }: Target, txnId: string, pdus: readonly JsonObject[]): Promise<void> {
+  const ours = { base: url, destination: serverName }
+  const content = { origin: abroad.home.name, origin_server_ts: 1, pdus }
+  const said = await askAs(abroad.home, ours, 'PUT', `/_matrix/federation/v1/send/${txnId}`, content)
+  const refused = Object.values(Object(fieldOf(said, 'pdus'))).filter((result) => isObject(result) && 'error' in result)
+  if (refused.length > 0) throw new Error(`refused: ${JSON.stringify(refused[0])}`)
+}
+
 async function* inbound({ server, sizes }: Bench, abroad: Abroad, client: Client): AsyncGenerator<Row> {
   const room = fabricateRoom([abroad.home], 1000)
   await joined(abroad, client, room)
   const batches = Array.from({ length: sizes.transactions }, () =>
     Array.from({ length: 50 }, (_, n) => room.send('m.room.message', { msgtype: 'm.text', body: `event ${n}` }).json),
   )
-  const ours = { base: server.url, destination: 'bench.local' }
-  const row = await measure({
+  const row = await measureUse(server, {
     name: 'transaction of 50 PDUs, room of 1,000',
-    pid: server.pid,
     count: batches.length,
-    run: async (n) => {
-      const path = `/_matrix/federation/v1/send/bench${n}`
-      const pdus = batches[n] ?? []
-      const said = await askAs(abroad.home, ours, 'PUT', path, { origin: abroad.home.name, origin_server_ts: 1, pdus })
-      const refused = Object.values(Object(fieldOf(said, 'pdus'))).filter(
-        (result) => isObject(result) && 'error' in result,
-      )
-      if (refused.length > 0) throw new Error(`refused: ${JSON.stringify(refused[0])}`)
-    },
+    run: async (n) => tell(abroad, server, `bench${n}`, batches[n] ?? []),
   })
   yield { ...row, note: `${(row.perSecond * 50).toFixed(0)} PDUs/s` }
 }

@@ -1,6 +1,7 @@
 /** Full-text search over a user's rooms: a word that few messages have, one that many have, and one room alone. */
 import { createRoom, type Client, fieldOf, listIn, newClient, sendMessage } from '../client.ts'
-import { measure, type Row } from '../measure.ts'
+import { measure, measureUse, type Row } from '../measure.ts'
+import { progress } from '../progress.ts'
 import type { Bench } from '../setting.ts'
 
 const rooms = 50
@@ -10,31 +11,39 @@ export async function* searching({ server, sizes: { searched, syncs } }: Bench):
   const owner = await newClient(server.url, 'searcher')
   const ids: string[] = []
   for (let n = 0; n < rooms; n++) ids.push(await createRoom(owner, { preset: 'private_chat', name: `Room ${n}` }))
-  yield await measure({
-    name: `send, ${searched} messages in ${rooms} rooms`,
-    pid: server.pid,
-    count: searched,
-    parallel: senders,
-    run: async (n) => void (await sendMessage(owner, ids[n % rooms] ?? '', sentence(n))),
-  })
-  const first = ids[0] ?? ''
+  const [first = ''] = ids
   const searches: readonly [name: string, term: string, more: object][] = [
     ['a rare word', 'rare7', {}],
     ['a word in every message', 'word1', { order_by: 'recent' }],
     ['the same by rank', 'word1', { order_by: 'rank' }],
     ['the same in one room', 'word1', { order_by: 'recent', filter: { rooms: [first] } }],
   ]
-  for (const [name, term, more] of searches) {
-    let found = 0
-    const row = await measure({
-      name: `search, ${name}`,
+  let sent = 0
+  for (const count of searched) {
+    const from = sent
+    const note = progress('messages to search', count)
+    yield await measure({
+      name: `send, ${count - from} messages in ${rooms} rooms`,
       pid: server.pid,
-      count: syncs,
-      run: async () => {
-        found = await search(owner, term, more)
+      count: count - from,
+      parallel: senders,
+      run: async (n) => {
+        note(from + n)
+        await sendMessage(owner, ids[n % rooms] ?? '', sentence(from + n))
       },
     })
-    yield { ...row, note: `${found} on the page` }
+    sent = count
+    for (const [name, term, more] of searches) {
+      let found = 0
+      const row = await measureUse(server, {
+        name: `search of ${count}, ${name}`,
+        count: syncs,
+        run: async () => {
+          found = await search(owner, term, more)
+        },
+      })
+      yield { ...row, note: `${found} on the page` }
+    }
   }
 }
 
