@@ -10,6 +10,7 @@
  */
 import type { HistoryPoint, PagingBound, TimelineToken } from '#protocol/sync/timeline-token.ts'
 
+import { highestUpTo, lowestBetween } from './history-bounds.ts'
 import type { Reader } from './reader.ts'
 import { eventColumns, type EventRow, type StoredEvent } from './stored-event.ts'
 
@@ -45,13 +46,13 @@ export function planWalk(
   if (dir === 'b') {
     const upTo = bound?.pos ?? Infinity
     const after = toPos ?? 0
-    const stop = toPos === undefined ? toPoint : before(lowest(reader, after, upTo))
+    const stop = toPos === undefined ? toPoint : before(lowestBetween(reader, after, upTo))
     if (toPos !== undefined && stop === undefined) return undefined
-    const start = from.kind === 'history' ? from.at : highest(reader, upTo)
+    const start = from.kind === 'history' ? from.at : highestUpTo(reader, upTo)
     return start && { dir, start, stop, after, upTo, bound }
   }
   const after = bound?.pos ?? 0
-  const start = from.kind === 'history' ? from.at : before(lowest(reader, after, toPos ?? Infinity))
+  const start = from.kind === 'history' ? from.at : before(lowestBetween(reader, after, toPos ?? Infinity))
   return start && { dir, start, stop: toPoint, after, upTo: toPos ?? Infinity, bound }
 }
 
@@ -74,20 +75,6 @@ export function pointBefore({ depth, nid }: StoredEvent): HistoryPoint {
 function boundOf(dir: Direction, from: TimelineToken): PagingBound | undefined {
   if (from.kind === 'live') return { dir, pos: from.pos }
   return from.bound?.dir === dir ? from.bound : undefined
-}
-
-/** The highest of the events that are not live or arrived up to a position, in the order of history. */
-function highest(reader: Reader, upTo: number): HistoryPoint | undefined {
-  const query =
-    'SELECT depth, nid FROM events WHERE outcome = 0 AND (pos IS NULL OR pos <= ?) ORDER BY depth DESC, nid DESC LIMIT 1'
-  return reader.sql.exec<{ depth: number; nid: number }>(query, upTo).toArray()[0]
-}
-
-/** The lowest of the live events that arrived in a span, in the order of history. */
-function lowest(reader: Reader, after: number, upTo: number): HistoryPoint | undefined {
-  const query = 'SELECT depth, nid FROM events WHERE pos > ? AND pos <= ? ORDER BY depth, nid LIMIT 1'
-  const most = Math.min(upTo, Number.MAX_SAFE_INTEGER)
-  return reader.sql.exec<{ depth: number; nid: number }>(query, after, most).toArray()[0]
 }
 
 function before(point: HistoryPoint | undefined): HistoryPoint | undefined {

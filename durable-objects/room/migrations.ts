@@ -214,4 +214,19 @@ export const migrations: readonly string[] = [
     reason TEXT
   );
   `,
+  `
+  -- Full blocks of 256 positions (history-bounds.ts): the lowest live event in each by (depth, nid), the lowest from there on
+  -- in blocks that are noted, and the highest up to there.
+  CREATE TABLE history_blocks(
+    block INTEGER PRIMARY KEY,
+    low_depth INTEGER NOT NULL,
+    low_nid INTEGER NOT NULL,
+    floor_depth INTEGER NOT NULL,
+    floor_nid INTEGER NOT NULL,
+    peak_depth INTEGER NOT NULL,
+    peak_nid INTEGER NOT NULL
+  );
+  -- What was fetched to fill the past.
+  CREATE INDEX filled_events ON events(depth, nid) WHERE outcome = 0 AND pos IS NULL;
+  `,
 ]

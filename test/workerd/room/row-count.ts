@@ -1,0 +1,28 @@
+/** Rows that a piece of work reads and writes in a room's database: what is billed, and what shows work that grows. */
+import type { Room } from '../../../durable-objects/room/room.ts'
+
+export interface RowCount {
+  readonly read: number
+  readonly written: number
+}
+
+/** Runs `work` on the room as it is handed in: with rows counted, and whatever memory it has. */
+export function countRows({ reader }: Room, work: () => void): RowCount {
+  const { sql } = reader
+  const cursors: { readonly rowsRead: number; readonly rowsWritten: number }[] = []
+  const exec = sql.exec.bind(sql)
+  const counting = (...args: Parameters<typeof exec>) => {
+    const cursor = exec(...args)
+    cursors.push(cursor)
+    return cursor
+  }
+  Reflect.defineProperty(sql, 'exec', { value: counting, configurable: true })
+  try {
+    work()
+  } finally {
+    Reflect.deleteProperty(sql, 'exec')
+  }
+  const sum = (count: (cursor: (typeof cursors)[number]) => number) =>
+    cursors.reduce((total, cursor) => total + count(cursor), 0)
+  return { read: sum(({ rowsRead }) => rowsRead), written: sum(({ rowsWritten }) => rowsWritten) }
+}
