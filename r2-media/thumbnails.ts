@@ -6,8 +6,10 @@
  */
 import { downscaler, type Pixels, type ScalePlan } from './downscale.ts'
 import { firstFrame } from './gif.ts'
-import { decodeJpeg, eighthsFor, encodeJpeg, type Orientation, orientationOf, sizeAt } from './jpeg.ts'
+import { decodeJpeg, eighthsFor, encodeJpeg, sizeAt } from './jpeg.ts'
+import { type Orientation, upright } from './orientation.ts'
 import type { PictureFormat, PictureInfo, Size } from './picture-info.ts'
+import type { SeenPicture } from './picture-look.ts'
 import { decodePng, encodePng } from './png.ts'
 import { decodeAvif, decodeWebp } from './wasm-pictures.ts'
 
@@ -75,13 +77,12 @@ export function isDecodable({ format, width, height }: PictureInfo): boolean {
  * brought to stand still; undefined where it is so long that its thumbnail would be huge.
  */
 export function planOf(
-  picture: PictureInfo,
+  picture: PictureInfo & { readonly orientation: Orientation },
   size: ThumbnailSize,
-  orientation: Orientation,
   still: boolean,
 ): ScalePlan | 'original' | undefined {
   // The size is meant for the picture as one sees it.
-  const lyingSize = orientation >= 5 ? { ...size, width: size.height, height: size.width } : size
+  const lyingSize = picture.orientation >= 5 ? { ...size, width: size.height, height: size.width } : size
   const { width, height } = picture
   const smaller = planFor(picture, lyingSize)
   if (!smaller && !(still && picture.mayMove)) return 'original'
@@ -89,23 +90,20 @@ export function planOf(
   return plan.width * plan.height > maxResultPixels ? undefined : plan
 }
 
-/** The thumbnail; `original` and undefined as of `planOf`; undefined too where the picture is broken. */
+/** The thumbnail, upright; undefined where the picture is broken, or more than can be decoded. */
 export async function makeThumbnail(
   bytes: Uint8Array,
-  picture: PictureInfo,
-  size: ThumbnailSize,
-  still = true,
-): Promise<Thumbnail | 'original' | undefined> {
+  picture: SeenPicture,
+  plan: ScalePlan,
+): Promise<Thumbnail | undefined> {
   if (!isDecodable(picture)) return undefined
-  const { format } = picture
-  const orientation = format === 'image/jpeg' ? orientationOf(bytes) : 1
-  const plan = planOf(picture, size, orientation, still)
-  if (!plan || plan === 'original') return plan
-  const pixels = await decode(bytes, picture, plan)
-  if (!pixels) return undefined
+  const { format, orientation } = picture
+  const lying = await decode(bytes, picture, plan)
+  if (!lying) return undefined
+  const pixels = upright(lying, orientation)
   const isPhoto = format === 'image/jpeg' || ((format === 'image/webp' || format === 'image/avif') && isOpaque(pixels))
   return isPhoto
-    ? { contentType: 'image/jpeg', bytes: encodeJpeg(pixels, orientation) }
+    ? { contentType: 'image/jpeg', bytes: encodeJpeg(pixels) }
     : { contentType: 'image/png', bytes: encodePng(pixels) }
 }
 

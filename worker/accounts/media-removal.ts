@@ -58,11 +58,15 @@ export function unusedCopies(env: Env, ourName: ServerName, before: number, limi
     .limit(limit)
 }
 
-/** Forgets IDs whose upload never came, and previews that are old. */
+/** Forgets IDs whose upload, or copies whose fetch, never came, and previews that are old. Not what is forbidden. */
 export async function forgetExpired({ DB }: Env, now: number, previewsBefore: number): Promise<void> {
   const db = drizzle(DB)
   await db.batch([
-    db.delete(media).where(and(isNull(media.storageKey), gt(media.expiresAt, 0), lte(media.expiresAt, now))),
+    db
+      .delete(media)
+      .where(
+        and(isNull(media.storageKey), isNull(media.quarantinedBy), gt(media.expiresAt, 0), lte(media.expiresAt, now)),
+      ),
     db.delete(urlPreviews).where(lt(urlPreviews.expiresAt, previewsBefore)),
   ])
 }

@@ -4,8 +4,10 @@ import type { UserId } from '#protocol/identifiers/user-id.ts'
 import { and, count, eq, gt, isNull, lt, lte, sum } from 'drizzle-orm'
 import { drizzle } from 'drizzle-orm/d1'
 
+import type { PictureLook } from '../../r2-media/picture-look.ts'
 import type { Env } from '../env.ts'
 import { settingsOf } from '../settings.ts'
+import { equalBytes, keepOnce } from './equal-bytes.ts'
 import { media } from './schema.ts'
 
 const day = 86_400_000
@@ -19,6 +21,8 @@ export interface StoredMedia {
   readonly size: number
   /** Unpadded URL-safe base64. */
   readonly sha256: string
+  /** Undefined until somebody wanted a thumbnail. */
+  readonly look?: PictureLook | undefined
 }
 
 export interface KeptMedia extends StoredMedia {
@@ -32,7 +36,7 @@ export type FoundMedia =
   | { readonly kind: 'stored'; readonly media: KeptMedia }
   /** An admin forbade it: it is not given out, nor fetched or uploaded again. */
   | { readonly kind: 'quarantined' }
-  /** An ID was given out, nothing is uploaded yet. */
+  /** An ID was given out, nothing is uploaded yet; or somebody is fetching a copy. */
   | { readonly kind: 'awaited'; readonly uploader: UserId | null }
 
 /** Undefined as well for an ID whose time to upload has run out. */
@@ -42,21 +46,25 @@ export async function findMedia({ DB }: Env, uri: MxcUri): Promise<FoundMedia | 
   const { storageKey, sha256, contentType, fileName, size, expiresAt, uploader, lastAccessAt, needsToken } = row
   if (row.quarantinedBy !== null) return { kind: 'quarantined' }
   if (storageKey !== null && sha256 !== null) {
-    return { kind: 'stored', media: { storageKey, contentType, fileName, size, sha256, lastAccessAt, needsToken } }
+    const look: PictureLook | undefined = row.picture === null ? undefined : JSON.parse(row.picture)
+    const stored = { storageKey, contentType, fileName, size, sha256, look, lastAccessAt, needsToken }
+    return { kind: 'stored', media: stored }
   }
   return expiresAt !== null && expiresAt > Date.now() ? { kind: 'awaited', uploader } : undefined
 }
 
-/** Notes media that is stored. False where the URI is taken. */
-export async function addMedia(env: Env, uri: MxcUri, stored: StoredMedia, uploader?: UserId): Promise<boolean> {
+/** Notes media that was uploaded here and is stored; equal bytes that were here before take its place. False where the URI is taken. */
+export async function addMedia(env: Env, uri: MxcUri, stored: StoredMedia, uploader: UserId): Promise<boolean> {
   const now = Date.now()
   const needsToken = settingsOf(env).freezesUnauthenticatedMedia
-  const made = await drizzle(env.DB)
+  const file = { ...stored, storageKey: equalBytes(stored) }
+  const [made] = await drizzle(env.DB)
     .insert(media)
-    .values({ ...uri, ...stored, uploader: uploader ?? null, createdAt: now, lastAccessAt: now, needsToken })
+    .values({ ...uri, ...file, uploader, createdAt: now, lastAccessAt: now, needsToken })
     .onConflictDoNothing()
-    .returning({ mediaId: media.mediaId })
-  return made.length === 1
+    .returning({ storageKey: media.storageKey })
+  await keepOnce(env, stored.storageKey, made?.storageKey)
+  return made !== undefined
 }
 
 /** How many uploads of this user are awaited. Forgets those whose time has run out. */
@@ -81,16 +89,23 @@ export async function awaitMedia({ DB }: Env, uri: MxcUri, uploader: UserId, exp
     .values({ ...uri, uploader, contentType: '', size: 0, createdAt: Date.now(), expiresAt })
 }
 
-/** Notes that awaited media is stored now. False where it was already, or where its time has run out. */
+/** As `addMedia`, for awaited media. False where it was already, or where its time has run out. */
 export async function completeMedia(env: Env, uri: MxcUri, stored: StoredMedia): Promise<boolean> {
   const now = Date.now()
   const needsToken = settingsOf(env).freezesUnauthenticatedMedia
-  const done = await drizzle(env.DB)
+  const [done] = await drizzle(env.DB)
     .update(media)
-    .set({ ...stored, expiresAt: null, lastAccessAt: now, needsToken })
+    .set({ ...stored, storageKey: equalBytes(stored), expiresAt: null, lastAccessAt: now, needsToken })
     .where(and(at(uri), isNull(media.storageKey), isNull(media.quarantinedBy), gt(media.expiresAt, now)))
-    .returning({ mediaId: media.mediaId })
-  return done.length === 1
+    .returning({ storageKey: media.storageKey })
+  await keepOnce(env, stored.storageKey, done?.storageKey)
+  return done !== undefined
+}
+
+/** Keeps what was seen of media as a picture, with all files of the same bytes. */
+export async function noteLook({ DB }: Env, { storageKey }: StoredMedia, look: PictureLook): Promise<void> {
+  const picture = JSON.stringify(look)
+  await drizzle(DB).update(media).set({ picture }).where(eq(media.storageKey, storageKey))
 }
 
 /** Notes that somebody asks for it, once a day at most: a look must not cost a write. */

@@ -3,9 +3,10 @@ import type { MxcUri } from '#protocol/identifiers/mxc-uri.ts'
 
 import { newStorageKey } from '../../r2-media/media-key.ts'
 import { openMediaWriter } from '../../r2-media/media-store.ts'
-import { addMedia } from '../accounts/media.ts'
+import { addCopy } from '../accounts/remote-media-rows.ts'
 import type { Env } from '../env.ts'
 import type { Settings } from '../settings.ts'
+import type { Turn } from './one-fetch.ts'
 import type { RemoteMedia } from './remote-media.ts'
 
 interface KeepCall {
@@ -15,10 +16,18 @@ interface KeepCall {
 }
 
 /** The media's bytes for the client. The copy is finished even if the client goes away. */
-export function keepWhileStreaming(call: KeepCall, uri: MxcUri, remote: RemoteMedia): ReadableStream<Uint8Array> {
+export function keepWhileStreaming(
+  call: KeepCall,
+  uri: MxcUri,
+  remote: RemoteMedia,
+  turn: Turn,
+): ReadableStream<Uint8Array> {
   const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>()
-  const work = keepCopy(call, uri, remote, writable.getWriter())
-  call.waitUntil(work.catch((error: unknown) => console.warn('media of another server was not kept', String(error))))
+  const work = keepCopy(call, uri, remote, writable.getWriter()).catch(async (error: unknown) => {
+    console.warn('media of another server was not kept', String(error))
+    await turn.giveUp()
+  })
+  call.waitUntil(work)
   return readable
 }
 
@@ -43,8 +52,8 @@ export async function keepCopy(
       await listener?.write(chunk).catch(() => (listener = undefined))
     }
     const bytes = await writer.finish()
-    // Somebody else may have asked at the same time and be first.
-    const isFirst = await addMedia(env, uri, { storageKey, contentType, fileName, ...bytes })
+    // Somebody else may have fetched it as well, where this took long.
+    const isFirst = await addCopy(env, uri, { storageKey, contentType, fileName, ...bytes })
     if (!isFirst) await env.MEDIA.delete(storageKey)
     await listener?.close().catch(() => undefined)
   } catch (error) {

@@ -37,10 +37,10 @@ export async function askForMedia(
   const path = `/_matrix/federation/v1/media/download/${mediaId}?timeout_ms=${waitMs}`
   const answer = await signedStream(env, { destination, method: 'GET', path, accept: 'multipart/mixed', timeoutMs })
   if (answer.ok) return readMultipart(env, answer.response)
-  // Older servers say "404" for what they do not know, and no more.
+  // Older servers, and what stands before them, say 404 or 400 for what they do not know, and no more.
   const isUnknownPath =
     answer.kind === 'http' &&
-    (answer.errcode === 'M_UNRECOGNIZED' || (answer.status === 404 && answer.errcode === undefined))
+    (answer.errcode === 'M_UNRECOGNIZED' || (answer.status < 500 && answer.errcode === undefined))
   if (!isUnknownPath) return refuseAs(answer)
   const oldPath = `/_matrix/media/v3/download/${destination}/${mediaId}?allow_remote=false&timeout_ms=${waitMs}`
   const old = await signedStream(env, { destination, method: 'GET', path: oldPath, accept: '*/*', timeoutMs })

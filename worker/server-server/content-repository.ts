@@ -1,6 +1,7 @@
 /** Media of this server for other servers. Spec: server-server-api/#content-repository. */
 import { describingHeaders } from '../../r2-media/content-headers.ts'
 import { frameOf } from '../../r2-media/multipart-mixed.ts'
+import { noteLook } from '../accounts/media.ts'
 import { localMedia, waitOf } from '../media/local-media.ts'
 import { localUriOf } from '../media/media-path.ts'
 import { thumbnailOf, wishOf } from '../media/thumbnail.ts'
@@ -28,7 +29,8 @@ export const getContentThumbnail = operation(
     const { env, settings, path, query } = call
     const wish = wishOf(query)
     const media = await localMedia(env, localUriOf(settings.serverName, path.mediaId), waitOf(query))
-    const thumbnail = await thumbnailOf(env, media, wish, 'too_large')
+    const made = await thumbnailOf(env, media, wish, 'too_large', (look) => noteLook(env, media, look))
+    const thumbnail = made ?? refuse('not_found', 'The bytes are gone')
     const kept = thumbnail.bytes && new Blob([thumbnail.bytes]).stream()
     const body = kept ?? (await env.MEDIA.get(thumbnail.storageKey))?.body ?? refuse('not_found', 'The bytes are gone')
     return multipartAnswer(describingHeaders(thumbnail.contentType, null), body, thumbnail.size, call)

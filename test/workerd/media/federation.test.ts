@@ -120,12 +120,12 @@ describe("another server's media", () => {
     expect((await download(alice.accessToken, `${remote}/old`)).text).toBe('old ways')
   })
 
-  it('is asked for as before v1.11 where all that a server says is 404', async () => {
+  it.each([400, 404])('is asked for as before v1.11 where all that a server says is %i', async (status) => {
     remoteAnswers({
-      [downloadPath('older')]: () => new Response('404 page not found', { status: 404 }),
-      [`/_matrix/media/v3/download/${remote}/older`]: () => new Response('older ways'),
+      [downloadPath(`older-${status}`)]: () => new Response('page not found', { status }),
+      [`/_matrix/media/v3/download/${remote}/older-${status}`]: () => new Response('older ways'),
     })
-    expect((await download(alice.accessToken, `${remote}/older`)).text).toBe('older ways')
+    expect((await download(alice.accessToken, `${remote}/older-${status}`)).text).toBe('older ways')
   })
 
   it.each([

@@ -82,3 +82,17 @@ export function chunked(chunks: readonly Uint8Array[]): ReadableStream<Uint8Arra
     },
   })
 }
+
+/** A bucket that writes down what is done with it. */
+export function counting(bucket: R2Bucket, asked: string[]): R2Bucket {
+  return new Proxy(bucket, {
+    get(target, name) {
+      const value: unknown = Reflect.get(target, name)
+      if (typeof value !== 'function') return value
+      return (...args: unknown[]): unknown => {
+        asked.push(String(name))
+        return Reflect.apply(value, target, args)
+      }
+    },
+  })
+}

@@ -8,7 +8,7 @@ import { storageKeyOf } from '../../../r2-media/drop-bytes.ts'
 import { encodePng } from '../../../r2-media/png.ts'
 import { parseServerName } from '#protocol/identifiers/server-name.ts'
 import { createApp } from '../../../worker/app.ts'
-import { addMedia } from '../../../worker/accounts/media.ts'
+import { addCopy } from '../../../worker/accounts/remote-media-rows.ts'
 import worker from '../../../worker/index.ts'
 import { tidyMedia } from '../../../worker/media/tidy-media.ts'
 import { registerUser, serverUrl, type User } from '../client.ts'
@@ -39,7 +39,7 @@ async function copy(body: string | Uint8Array): Promise<string> {
   const storageKey = newStorageKey('remote')
   await env.MEDIA.put(storageKey, body)
   const size = typeof body === 'string' ? body.length : body.byteLength
-  await addMedia(env, uri, { storageKey, contentType: 'text/plain', fileName: null, size, sha256: storageKey })
+  await addCopy(env, uri, { storageKey, contentType: 'text/plain', fileName: null, size, sha256: storageKey })
   return `${serverName}/${uri.mediaId}`
 }
 
