@@ -153,7 +153,7 @@ describe('quarantine', () => {
 describe('deleting', () => {
   it('a file takes its bytes and thumbnails along', async () => {
     const before = await objects()
-    const file = await upload(alice.accessToken, encodePng(redAndBlue(100, 90)))
+    const file = await upload(alice.accessToken, encodePng(redAndBlue(100, 120)))
     await ask(`/_matrix/client/v1/media/thumbnail/${file}?width=32&height=32`, { token: alice.accessToken })
     expect(await objects()).toBe(before + 2)
     const answer = await admin.delete(`${v1}/media/${file}`)
