@@ -7,7 +7,7 @@
 import type { RoomId } from '#protocol/identifiers/room-id.ts'
 import type { UserId } from '#protocol/identifiers/user-id.ts'
 import type { JsonValue } from '#protocol/json/json.ts'
-import type { StoredPushRules } from '#protocol/push-rules/stored-rules.ts'
+import type { RoomPushRules } from '#protocol/push-rules/stored-rules.ts'
 
 import { type ClientEvent, timelineEvent } from './client-event.ts'
 import type { Room } from './room.ts'
@@ -23,7 +23,7 @@ export interface NotificationMark {
 export interface NotificationsRequest {
   readonly reader: UserId
   readonly deviceId: string
-  readonly pushRules: StoredPushRules
+  readonly pushRules: RoomPushRules
   readonly ignoredUsers: readonly string[]
   /** Older than this only. */
   readonly before?: NotificationMark | undefined

@@ -11,7 +11,7 @@ import type { RoomId } from '#protocol/identifiers/room-id.ts'
 import type { UserId } from '#protocol/identifiers/user-id.ts'
 import { isObject, type JsonObject, type JsonValue, own } from '#protocol/json/json.ts'
 import { evaluatePushRules } from '#protocol/push-rules/evaluate.ts'
-import { pushRulesOf, type StoredPushRules } from '#protocol/push-rules/stored-rules.ts'
+import { pushRulesOf, type RoomPushRules } from '#protocol/push-rules/stored-rules.ts'
 
 import type { Room } from './room.ts'
 import type { StoredEvent } from './stored-event.ts'
@@ -26,7 +26,7 @@ export interface PushNewsRequest {
   readonly after: number | 'now' | 'membership'
   /** How many were unread there by these same rules, if that is known. */
   readonly unread?: number | undefined
-  readonly pushRules: StoredPushRules
+  readonly pushRules: RoomPushRules
   readonly ignoredUsers: readonly string[]
 }
 
@@ -113,7 +113,13 @@ function inviteNews(
   const { notify, tweaks } = evaluatePushRules(
     pushRulesOf(reader, pushRules),
     { type, sender, room_id, content, state_key },
-    { userId: reader, displayName: undefined, memberCount: countsOf(room).joined, senderMayNotify: () => false },
+    {
+      userId: reader,
+      displayName: undefined,
+      memberCount: countsOf(room).joined,
+      followsThread: undefined,
+      senderMayNotify: () => false,
+    },
   )
   if (!notify) return { unread: 0, notifications: [] }
   const isNews = after === 'membership' || (after !== 'now' && memberPos > after)

@@ -8,7 +8,7 @@ import { stateMapKey } from '#protocol/events/state-map.ts'
 import { passesFilter, type RoomEventFilter, type RoomFilter } from '#protocol/filters/filter.ts'
 import type { UserId } from '#protocol/identifiers/user-id.ts'
 import type { JsonObject } from '#protocol/json/json.ts'
-import type { StoredPushRules } from '#protocol/push-rules/stored-rules.ts'
+import type { RoomPushRules } from '#protocol/push-rules/stored-rules.ts'
 import { formatTimelineToken } from '#protocol/sync/timeline-token.ts'
 
 import { timelineEvents } from './bundled-events.ts'
@@ -35,7 +35,7 @@ export interface SliceRequest {
   readonly useStateAfter: boolean
   readonly ignoredUsers?: readonly string[]
   /** Count what is unread by these rules. */
-  readonly pushRules?: StoredPushRules
+  readonly pushRules?: RoomPushRules
   /** Say who came and went: for `device_lists`. */
   readonly memberChanges?: boolean
 }

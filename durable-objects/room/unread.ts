@@ -12,8 +12,7 @@ import type { JsonObject } from '#protocol/json/json.ts'
 import { powerLevelsOf } from '#protocol/power-levels.ts'
 import type { PushContext } from '#protocol/push-rules/conditions.ts'
 import { evaluatePushRules, type PushVerdict } from '#protocol/push-rules/evaluate.ts'
-import type { RuleSet } from '#protocol/push-rules/rule-set.ts'
-import { pushRulesOf, type StoredPushRules } from '#protocol/push-rules/stored-rules.ts'
+import { pushRulesOf, type RoomPushRules } from '#protocol/push-rules/stored-rules.ts'
 
 import { isShown } from './history-page.ts'
 import { type Room, stateLookup } from './room.ts'
@@ -27,7 +26,7 @@ import type { View } from './visibility.ts'
 const maxUnread = 2_000
 
 export interface CountRequest {
-  readonly pushRules: StoredPushRules
+  readonly pushRules: RoomPushRules
   readonly ignoredUsers: readonly string[]
   /** "These counts will only be for the main timeline", with those of threads beside them. */
   readonly byThread: boolean
@@ -106,7 +105,7 @@ function rung(
 ): readonly Ringing[] {
   if (fresh.length === 0) return []
   const { reader } = view.room
-  const judge = judgeFor(view, pushRulesOf(view.reader, pushRules))
+  const judge = judgeFor(view, pushRules)
   const query = `SELECT ${eventColumns} FROM events WHERE pos IN (SELECT value FROM json_each(?)) ORDER BY pos`
   const rows = reader.sql.exec<EventRow>(query, JSON.stringify(fresh.map(({ pos }) => pos))).toArray()
   return rows.map((row) => {
@@ -131,7 +130,7 @@ export function* notificationsOf(
   const unread = new Set(
     unreadEvents(view, beginningOfStay(view, member), { ...request, byThread: false }).map(({ pos }) => pos),
   )
-  const judge = judgeFor(view, pushRulesOf(user, request.pushRules))
+  const judge = judgeFor(view, request.pushRules)
   for (const row of room.reader.sql.exec<EventRow>(newest, 0, room.reader.header().pos, lookBack).toArray()) {
     const event = room.reader.fromRow(row)
     if (event.sender === user || event.redactedBy !== undefined || view.membershipAfter(event) !== 'join') continue
@@ -168,8 +167,7 @@ function addUnread(
   { pushRules, ignoredUsers }: CountRequest,
 ): void {
   const { room, reader: user } = view
-  const rules = pushRulesOf(user, pushRules)
-  const judge = judgeFor(view, rules)
+  const judge = judgeFor(view, pushRules)
   const rows = room.reader.sql.exec<EventRow>(newest, span.after, span.upTo, maxUnread).toArray()
   for (const row of rows.reverse()) {
     const event = room.reader.fromRow(row)
@@ -228,7 +226,10 @@ function joinBefore({ room, reader }: View, { stateBefore }: StoredEvent): Store
 }
 
 /** Judges events by the rules, in the room as it was right before each of them. */
-function judgeFor({ room, reader: user }: View, rules: RuleSet): (event: StoredEvent) => PushVerdict {
+function judgeFor(view: View, pushRules: RoomPushRules): (event: StoredEvent) => PushVerdict {
+  const { room, reader: user } = view
+  const rules = pushRulesOf(user, pushRules)
+  const followed = new Set(pushRules.followed)
   const memberKey = stateMapKey('m.room.member', user)
   const joinedIn = joinedCounter(room)
   const names = new Map<GroupId, string | undefined>()
@@ -241,7 +242,8 @@ function judgeFor({ room, reader: user }: View, rules: RuleSet): (event: StoredE
     return names.get(group)
   }
 
-  return ({ pdu, stateBefore, sender }) => {
+  return (stored) => {
+    const { pdu, stateBefore, sender } = stored
     // Live events have their state.
     if (stateBefore === undefined) return { notify: false, highlight: false, tweaks: {} }
     const context: PushContext = {
@@ -251,6 +253,10 @@ function judgeFor({ room, reader: user }: View, rules: RuleSet): (event: StoredE
       },
       get memberCount() {
         return joinedIn(stateBefore)
+      },
+      get followsThread() {
+        const thread = threadOf(view, stored)
+        return thread === mainThread ? undefined : followed.has(thread)
       },
       senderMayNotify(key) {
         const levels = powerLevelsOf(room.reader.rules, stateLookup(room, stateBefore))

@@ -34,7 +34,7 @@ export function pushStart(sql: Sql, roomId: RoomId): Pick<PushNewsRequest, 'afte
   const known = row(sql, roomId)
   if (!known) return { after: 'membership' }
   if (known.pos < 0) return { after: 'now' }
-  return { after: known.pos, ...(known.rules_at === rulesAt(sql) ? { unread: known.unread } : {}) }
+  return { after: known.pos, ...(known.rules_at === rulesAt(sql, roomId) ? { unread: known.unread } : {}) }
 }
 
 /** Notes how far a room was looked through. `judgedAt`: `rulesAt` when it was asked. */
@@ -48,11 +48,13 @@ export function notePushNews(sql: Sql, roomId: RoomId, news: Pick<PushNews, 'pos
   )
 }
 
-/** Names the rules by which is counted: the position of their newest change. */
-export function rulesAt(sql: Sql): number {
-  const query = `SELECT coalesce(max(position), 0) AS at FROM account_data
-    WHERE room_id = '' AND type IN ('m.push_rules', 'm.ignored_user_list')`
-  return sql.exec<{ at: number }>(query).toArray()[0]?.at ?? 0
+/** Names the rules by which is counted: the position of their newest change, or of the room's threads that are followed. */
+export function rulesAt(sql: Sql, roomId: RoomId): number {
+  const query = `SELECT max(
+    (SELECT coalesce(max(position), 0) FROM account_data
+      WHERE room_id = '' AND type IN ('m.push_rules', 'm.ignored_user_list')),
+    (SELECT coalesce(max(position), 0) FROM thread_subscriptions WHERE room_id = ?)) AS at`
+  return sql.exec<{ at: number }>(query, roomId).toArray()[0]?.at ?? 0
 }
 
 /** Rooms that may have moved on from what was looked through: after a restart, when memory of it is lost. */

@@ -8,16 +8,20 @@ import type { JsonObject } from '#protocol/json/json.ts'
 import type { RuleFault } from '#protocol/push-rules/rule-set.ts'
 import {
   editPushRules,
+  type FollowedThreads,
   type PushRuleEdit,
   pushRulesOf,
   type StoredPushRules,
+  type RoomPushRules,
   storedPushRules,
   succeedInPushRules,
+  withFollowed,
 } from '#protocol/push-rules/stored-rules.ts'
 
 import type { Sql } from '../shared/sql.ts'
 import { getAccountData, setAccountData } from './account-data.ts'
 import type { Stream } from './stream.ts'
+import { followedThreads } from './thread-subscriptions.ts'
 
 /** In characters of JSON: the rules go along with every question to a room. */
 const maxSize = 64 * 1024
@@ -30,11 +34,34 @@ export function getPushRules(sql: Sql): StoredPushRules {
   return getAccountData(sql, key) ?? {}
 }
 
+/** The rules with the threads that the user follows in these rooms: `withFollowed` makes of both what a room needs. */
+export function getRoomsPushRules(
+  sql: Sql,
+  roomIds: readonly RoomId[],
+): { readonly pushRules: StoredPushRules; readonly followed: FollowedThreads } {
+  if (roomIds.length === 0) return { pushRules: {}, followed: {} }
+  const pushRules = getPushRules(sql)
+  return { pushRules, followed: pushRules.followsThreads ? followedThreads(sql, roomIds) : {} }
+}
+
+/** What one room needs. */
+export function getRoomPushRules(sql: Sql, roomId: RoomId): RoomPushRules {
+  const { pushRules, followed } = getRoomsPushRules(sql, [roomId])
+  return withFollowed(pushRules, followed, roomId)
+}
+
+/** A client of the user follows a thread: from now on the rules for threads hold. */
+export function notePushRulesForThreads(sql: Sql, stream: Stream): void {
+  const stored = getPushRules(sql)
+  if (!stored.followsThreads) save(sql, stream, { ...stored, followsThreads: true })
+}
+
 /** Makes a change whose form was checked. */
 export function changePushRules(sql: Sql, stream: Stream, userId: UserId, edit: PushRuleEdit): PushRulesEdited {
-  const edited = editPushRules(pushRulesOf(userId, getPushRules(sql)), edit)
+  const before = getPushRules(sql)
+  const edited = editPushRules(pushRulesOf(userId, before), edit)
   if (!edited.ok) return edited
-  const stored = storedPushRules(userId, edited.rules)
+  const stored = storedPushRules(userId, edited.rules, before.followsThreads)
   if (edit.edit !== 'delete' && JSON.stringify(stored).length > maxSize) return { ok: false, fault: 'too_many' }
   save(sql, stream, stored)
   return { ok: true }

@@ -31,7 +31,7 @@ import {
   unreadTotal,
 } from './pushers.ts'
 import { isAhead, notePushNews, pushStart, roomsToLookThrough, rulesAt } from './push-rooms.ts'
-import { getPushRules } from './push-rules.ts'
+import { getRoomPushRules } from './push-rules.ts'
 
 /** What lies outside of the user's object. */
 export interface PushWorld {
@@ -110,11 +110,11 @@ export class PushRunner {
 
   async #askRoom(roomId: RoomId): Promise<void> {
     const sql = this.#sql
-    const judgedAt = rulesAt(sql)
+    const judgedAt = rulesAt(sql, roomId)
     const request = {
       ...pushStart(sql, roomId),
       reader: this.#world.userId,
-      pushRules: getPushRules(sql),
+      pushRules: getRoomPushRules(sql, roomId),
       ignoredUsers: ignoredUsers(sql),
     }
     try {

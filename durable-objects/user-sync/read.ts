@@ -8,7 +8,7 @@ import { fail, type Failure } from '#protocol/errors.ts'
 import type { RoomId } from '#protocol/identifiers/room-id.ts'
 import { isObject, type JsonObject, own } from '#protocol/json/json.ts'
 import type { PresenceState } from '#protocol/presence/presence.ts'
-import type { StoredPushRules } from '#protocol/push-rules/stored-rules.ts'
+import type { FollowedThreads, StoredPushRules } from '#protocol/push-rules/stored-rules.ts'
 import { formatSinceToken, parseSinceToken, type SinceToken } from '#protocol/sync/since-token.ts'
 import type { DeviceKeys, ReadRequest } from '#protocol/sync/wait-request.ts'
 
@@ -26,7 +26,7 @@ import { getFilter } from './filters.ts'
 import { heardOf, type Membership, type RoomVersion } from './marks.ts'
 import { type PresenceEvent, presenceAfter } from './presence.ts'
 import { dayOf } from './prune.ts'
-import { getPushRules } from './push-rules.ts'
+import { getRoomsPushRules } from './push-rules.ts'
 import type { Stream } from './stream.ts'
 import { acknowledgeToDevice, type ToDeviceEvent, toDeviceAfter } from './to-device.ts'
 
@@ -60,6 +60,7 @@ export interface Read {
   readonly ignoredUsers: readonly string[]
   /** For the rooms to count by. */
   readonly pushRules: StoredPushRules
+  readonly followed: FollowedThreads
   /** The stored filter that was named. */
   readonly filter: JsonObject | null
 }
@@ -114,7 +115,10 @@ function read(sql: Sql, stream: Stream, scope: Scope, now: number): Omit<Read, '
     deviceLists: token || scope.isForeign ? deviceListsAfter(sql, token?.read ?? 0) : { changed: [], left: [] },
     presence: scope.presence === undefined ? [] : presenceAfter(sql, token?.read ?? 0, everything, now),
     ignoredUsers: rooms.length > 0 ? ignoredUsers(sql) : [],
-    pushRules: rooms.length > 0 ? getPushRules(sql) : {},
+    ...getRoomsPushRules(
+      sql,
+      rooms.map(({ roomId }) => roomId),
+    ),
   }
 }
 

@@ -7,6 +7,7 @@
 import { fail, type Outcome } from '#protocol/errors.ts'
 import type { EventId } from '#protocol/identifiers/event-id.ts'
 import type { RoomId } from '#protocol/identifiers/room-id.ts'
+import type { FollowedThreads } from '#protocol/push-rules/stored-rules.ts'
 
 import type { Sql } from '../shared/sql.ts'
 import { advance, type Stream } from './stream.ts'
@@ -30,6 +31,9 @@ type Row = {
   automatic: number
   ended_at: number
 }
+
+/** Threads of one room that ring. */
+const maxFollowed = 1_000
 
 const columns = 'room_id, root, position, subscribed, automatic, ended_at'
 
@@ -87,6 +91,24 @@ function put(
     Number(to.isAutomatic),
     to.endedAt,
   )
+}
+
+/** The threads of these rooms that the user follows, by room; rooms without any are left out. */
+export function followedThreads(sql: Sql, roomIds: readonly RoomId[]): FollowedThreads {
+  if (roomIds.length === 0) return {}
+  const rows = sql.exec<{ room_id: RoomId; root: EventId }>(
+    `SELECT room_id, root FROM thread_subscriptions
+     WHERE subscribed = 1 AND room_id IN (SELECT value FROM json_each(?)) ORDER BY position DESC`,
+    JSON.stringify(roomIds),
+  )
+  const followed = new Map<RoomId, EventId[]>()
+  for (const { room_id: roomId, root } of rows.toArray()) {
+    const roots = followed.get(roomId) ?? []
+    // They go along with every question to the room; the newest count.
+    if (roots.length < maxFollowed) roots.push(root)
+    followed.set(roomId, roots)
+  }
+  return Object.fromEntries(followed)
 }
 
 /** The newest changes after one position up to another, newest first. */

@@ -111,7 +111,14 @@ import { beginDay, dayOf } from './prune.ts'
 import { dropPushers, hasPushers, type Pusher, type PusherKey, pushers, setPusher } from './pushers.ts'
 import { PushRunner } from './push-runner.ts'
 import { beginRooms } from './push-rooms.ts'
-import { changePushRules, copyRoomRule, getPushRules, type PushRulesEdited } from './push-rules.ts'
+import {
+  changePushRules,
+  copyRoomRule,
+  getPushRules,
+  getRoomsPushRules,
+  notePushRulesForThreads,
+  type PushRulesEdited,
+} from './push-rules.ts'
 import { hasNews, readStream } from './read.ts'
 import { commitSliding, noteChange, type SlidingAnswer } from './sliding/commit-sliding.ts'
 import { connect, newsFor } from './sliding/connect.ts'
@@ -456,7 +463,7 @@ export class UserSyncDO extends DurableObject<Env> {
       )
       .toArray()
       .map(({ roomId }) => roomId)
-    return { rooms, pushRules: getPushRules(this.#sql), ignoredUsers: ignoredUsers(this.#sql) }
+    return { rooms, ...getRoomsPushRules(this.#sql, rooms), ignoredUsers: ignoredUsers(this.#sql) }
   }
 
   #pushes(): PushRunner {
@@ -479,7 +486,10 @@ export class UserSyncDO extends DurableObject<Env> {
   /** Subscribes to a thread that the user may see. `causedAt` for an automatic subscription. */
   async subscribeToThread(thread: Thread & { causedAt: number | null }): Promise<Outcome> {
     const done = subscribe(this.#sql, this.#stream, thread)
-    if (done.ok && done.changed) this.#wake()
+    if (done.ok && done.changed) {
+      notePushRulesForThreads(this.#sql, this.#stream)
+      this.#wake()
+    }
     return done.ok ? { ok: true } : done
   }
 

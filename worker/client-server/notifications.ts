@@ -5,6 +5,9 @@
  * user tell it from their history. So it costs nothing until somebody asks, and reaches back through the newest events of
  * the rooms in which something happened last.
  */
+import type { RoomId } from '#protocol/identifiers/room-id.ts'
+import { withFollowed } from '#protocol/push-rules/stored-rules.ts'
+
 import { limiter } from '../../durable-objects/shared/limit.ts'
 import { isOlder, type NotificationMark } from '../../durable-objects/room/notifications.ts'
 import { operation } from '../operation.ts'
@@ -25,11 +28,15 @@ export const getNotifications = operation(
     const limit = Math.max(1, wholeNumber(query, 'limit', usualLimit, maxLimit))
     const before = parseMark(query.get('from'))
     const onlyHighlights = query.get('only')?.split(',').includes('highlight') === true
-    const { rooms, ...judgedBy } = await userSyncOf(env, userId).notificationSources({ limit: maxRooms })
+    const { rooms, pushRules, followed, ignoredUsers } = await userSyncOf(env, userId).notificationSources({
+      limit: maxRooms,
+    })
     // One more, to know whether there is a next page.
-    const asked = { reader: userId, deviceId, ...judgedBy, before, onlyHighlights, limit: limit + 1 }
+    const asked = { reader: userId, deviceId, ignoredUsers, before, onlyHighlights, limit: limit + 1 }
     const limited = limiter(atOnce)
-    const lists = await Promise.all(rooms.map((roomId) => limited(() => roomOf(env, roomId).notifications(asked))))
+    const ask = (roomId: RoomId) =>
+      roomOf(env, roomId).notifications({ ...asked, pushRules: withFollowed(pushRules, followed, roomId) })
+    const lists = await Promise.all(rooms.map((roomId) => limited(() => ask(roomId))))
     const sorted = lists
       .flat()
       .map((each) => ({ each, mark: { ts: each.ts, eventId: each.event.event_id } }))

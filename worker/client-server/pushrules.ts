@@ -161,6 +161,8 @@ function ruleFrom(kind: RuleKind, ruleId: string, body: JsonObject): Omit<PushRu
     case 'room':
     case 'sender':
       return rule
+    case 'postcontent':
+      return refuse('invalid_param', "Rules of that kind are the server's alone")
   }
 }
 

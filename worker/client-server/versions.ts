@@ -29,6 +29,8 @@ const unstableFeatures = {
   'org.matrix.msc4380.stable': true,
   // Where calls are held.
   'org.matrix.msc4143': true,
+  // Threads that one follows, and what of them rings.
+  'org.matrix.msc4306': true,
   // Dehydrated devices.
   'org.matrix.msc3814': true,
   // Pushers may be switched off from another device.

@@ -8,6 +8,7 @@ import { type RoomEventFilter, type RoomFilter, wantsRoom } from '#protocol/filt
 import type { RoomId } from '#protocol/identifiers/room-id.ts'
 import type { UserId } from '#protocol/identifiers/user-id.ts'
 import type { JsonObject } from '#protocol/json/json.ts'
+import { withFollowed } from '#protocol/push-rules/stored-rules.ts'
 
 import type { MemberChanges } from '../../durable-objects/room/member-changes.ts'
 import { limiter } from '../../durable-objects/shared/limit.ts'
@@ -88,7 +89,7 @@ async function readSlice(
   env: Env,
   reader: Reader,
   { roomId, from }: RoomToServe,
-  { ignoredUsers, pushRules, isInitial }: Pick<Read, 'ignoredUsers' | 'pushRules' | 'isInitial'>,
+  { ignoredUsers, pushRules, followed, isInitial }: Pick<Read, 'ignoredUsers' | 'pushRules' | 'followed' | 'isInitial'>,
 ) {
   for (const pause of [...pauses, undefined]) {
     try {
@@ -102,7 +103,7 @@ async function readSlice(
         fullState: reader.fullState,
         useStateAfter: reader.useStateAfter,
         ignoredUsers,
-        pushRules,
+        pushRules: withFollowed(pushRules, followed, roomId),
       })
     } catch (error) {
       console.error('a slice failed', roomId, error)

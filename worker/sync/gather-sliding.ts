@@ -6,6 +6,7 @@
 import type { RoomId } from '#protocol/identifiers/room-id.ts'
 import type { UserId } from '#protocol/identifiers/user-id.ts'
 import type { JsonObject } from '#protocol/json/json.ts'
+import { withFollowed } from '#protocol/push-rules/stored-rules.ts'
 
 import type { MemberChanges } from '../../durable-objects/room/member-changes.ts'
 import type { SlidingSlice } from '../../durable-objects/room/sliding/sliding-slice.ts'
@@ -75,7 +76,8 @@ export async function gatherSliding(env: Env, reader: SlidingReader, read: Slidi
 
 function sliceRequest({ userId, deviceId }: SlidingReader, read: SlidingRead, asked: SlidingRoom) {
   const { given, config, liveAfter, receipts, typing } = asked
-  const { ignoredUsers, pushRules } = read
+  const { ignoredUsers } = read
+  const pushRules = withFollowed(read.pushRules, read.followed, asked.roomId)
   const connection = String(read.connection)
   return { reader: userId, deviceId, connection, given, config, liveAfter, receipts, typing, ignoredUsers, pushRules }
 }

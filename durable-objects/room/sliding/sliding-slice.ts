@@ -8,7 +8,7 @@
 import { fail, type Outcome } from '#protocol/errors.ts'
 import type { UserId } from '#protocol/identifiers/user-id.ts'
 import type { JsonObject } from '#protocol/json/json.ts'
-import type { StoredPushRules } from '#protocol/push-rules/stored-rules.ts'
+import type { RoomPushRules } from '#protocol/push-rules/stored-rules.ts'
 import type { RoomConfig } from '#protocol/sliding-sync/room-config.ts'
 
 import type { RoomChange } from '../../user-sync/marks.ts'
@@ -37,7 +37,7 @@ export interface SlidingSliceRequest {
   readonly receipts: boolean
   readonly typing: boolean
   readonly ignoredUsers: readonly string[]
-  readonly pushRules: StoredPushRules
+  readonly pushRules: RoomPushRules
 }
 
 export interface SlidingSlice {

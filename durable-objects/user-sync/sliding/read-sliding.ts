@@ -16,7 +16,7 @@ import type { Sql } from '../../shared/sql.ts'
 import { hiddenInviters, ignoredUsers, roomAccountDataAfter } from '../account-data.ts'
 import { deviceListsAfter } from '../device-lists.ts'
 import { heardOf } from '../marks.ts'
-import { getPushRules } from '../push-rules.ts'
+import { getRoomsPushRules } from '../push-rules.ts'
 import type { Stream } from '../stream.ts'
 import { acknowledgeToDevice, type ToDeviceEvent, toDeviceAfter } from '../to-device.ts'
 import { type Connection, type Given, type GivenMemory, setIdle } from './connections.ts'
@@ -88,7 +88,10 @@ export function readSliding(
       ? subscriptionsPage(state, { after: connection.read, upTo: stream.position }, extensions.threads.limit)
       : noThreads,
     ignoredUsers: found.rooms.length > 0 ? ignoredUsers(sql) : [],
-    pushRules: found.rooms.length > 0 ? getPushRules(sql) : {},
+    ...getRoomsPushRules(
+      sql,
+      found.rooms.map(({ roomId }) => roomId),
+    ),
   }
   if (!hasSlidingNews(read)) {
     const counts = Object.fromEntries(Object.entries(read.lists).map(([name, { count }]) => [name, count]))
@@ -107,6 +110,7 @@ const nothing = {
   threads: noThreads,
   ignoredUsers: [],
   pushRules: {},
+  followed: {},
 } as const
 
 function countsOnly(counts: Readonly<Record<string, number>>): Record<string, SlidingList> {

@@ -3,7 +3,7 @@
  * named here have to be asked.
  */
 import type { RoomId } from '#protocol/identifiers/room-id.ts'
-import type { StoredPushRules } from '#protocol/push-rules/stored-rules.ts'
+import type { FollowedThreads, StoredPushRules } from '#protocol/push-rules/stored-rules.ts'
 import type { Extensions, SlidingIdle } from '#protocol/sliding-sync/request.ts'
 import type { RoomConfig } from '#protocol/sliding-sync/room-config.ts'
 import type { DeviceKeys } from '#protocol/sync/wait-request.ts'
@@ -68,6 +68,7 @@ export interface SlidingRead {
   readonly keys: DeviceKeys
   readonly ignoredUsers: readonly string[]
   readonly pushRules: StoredPushRules
+  readonly followed: FollowedThreads
 }
 
 /** Whether there is anything to tell. Changes of lists alone are not: they follow from rooms. */

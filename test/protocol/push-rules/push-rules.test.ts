@@ -6,7 +6,13 @@ import type { JsonObject } from '#protocol/json/json.ts'
 import { describe, expect, it } from 'vitest'
 
 const bob = '@bob:example.org'
-const group: PushContext = { userId: bob, displayName: 'Bob', memberCount: 5, senderMayNotify: () => false }
+const group: PushContext = {
+  userId: bob,
+  displayName: 'Bob',
+  memberCount: 5,
+  followsThread: undefined,
+  senderMayNotify: () => false,
+}
 const pair: PushContext = { ...group, memberCount: 2 }
 const message = (content: JsonObject, more: JsonObject = {}): JsonObject => ({
   type: 'm.room.message',
@@ -194,5 +200,69 @@ describe('changing rules', () => {
   it('deleting takes one away', () => {
     const result = deleteRule(three, 'override', 'b')
     expect(result.ok && ids(result.rules).slice(0, 3)).toEqual(['.m.rule.master', 'a', 'c'])
+  })
+})
+
+describe('threads (MSC4306)', () => {
+  const following = predefinedRules(bob, true)
+  const followed = { ...group, followsThread: true }
+  const passedBy = { ...group, followsThread: false }
+  const mention: JsonObject = { 'm.mentions': { user_ids: [bob] } }
+  const quiet = { notify: false, highlight: false, tweaks: {} }
+  const loud = { notify: true, highlight: false, tweaks: { sound: 'default' } }
+  it.each<[string, JsonObject, PushContext, RuleSet, object]>([
+    ['what is followed rings', message({}), followed, following, loud],
+    ['encrypted too', message({}, { type: 'm.room.encrypted' }), followed, following, loud],
+    ['what is not followed is silent', message({}), passedBy, following, quiet],
+    [
+      'but for a mention',
+      message(mention),
+      passedBy,
+      following,
+      { notify: true, highlight: true, tweaks: { sound: 'default', highlight: true } },
+    ],
+    [
+      'outside of threads nothing changes',
+      message({}),
+      group,
+      following,
+      { notify: true, highlight: false, tweaks: {} },
+    ],
+    [
+      'an edit in a followed thread is silent',
+      message({ 'm.relates_to': { rel_type: 'm.replace' } }),
+      followed,
+      following,
+      quiet,
+    ],
+    [
+      'who never followed any is told as ever',
+      message({}),
+      passedBy,
+      predefinedRules(bob),
+      { notify: true, highlight: false, tweaks: {} },
+    ],
+  ])('%s', (_, event, context, rules, verdict) => {
+    expect(ring(event, context, rules)).toEqual(verdict)
+  })
+
+  it('the rules stand after those of content and before those of rooms', () => {
+    const muted: RuleSet = {
+      ...following,
+      content: [{ rule_id: 'cake', default: false, enabled: true, actions: ['notify'], pattern: 'hello' }],
+      room: [{ rule_id: '!room:example.org', default: false, enabled: true, actions: [] }],
+    }
+    expect(ring(message({}), passedBy, muted)).toEqual({ notify: true, highlight: false, tweaks: {} })
+    expect(ring(message({ body: 'bye' }), followed, muted)).toEqual(loud)
+    expect(ring(message({ body: 'bye' }), group, muted)).toEqual(quiet)
+  })
+
+  it.each([undefined, null, 'true', 1])('a condition with "subscribed": %s holds never', (subscribed) => {
+    const condition: JsonObject = {
+      kind: 'io.element.msc4306.thread_subscription',
+      ...(subscribed === undefined ? {} : { subscribed }),
+    }
+    for (const context of [followed, passedBy, group])
+      expect(conditionHolds(condition, message({}), context)).toBe(false)
   })
 })

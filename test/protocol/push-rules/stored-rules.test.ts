@@ -8,6 +8,7 @@ import {
   pushRulesOf,
   storedPushRules,
   succeedInPushRules,
+  withFollowed,
 } from '#protocol/push-rules/stored-rules.ts'
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
@@ -99,5 +100,23 @@ describe('a room’s own rule', () => {
     expect(succeedInPushRules({}, from, to)).toBeUndefined()
     expect(succeedInPushRules({ own: { room: [rule('!x:b')], sender: [rule(from)] } }, from, to)).toBeUndefined()
     expect(succeedInPushRules({ own: { room: [rule(from), rule(to)] } }, from, to)).toBeUndefined()
+  })
+
+  it('keeps that threads are followed, and what was changed of the rules for them', () => {
+    const stored = { followsThreads: true } as const
+    expect(pushRulesOf(bob, stored)).toEqual(predefinedRules(bob, true))
+    expect(storedPushRules(bob, pushRulesOf(bob, stored), true)).toEqual(stored)
+    const off = {
+      changed: { '.io.element.msc4306.rule.unsubscribed_thread': { enabled: false, actions: [] } },
+      ...stored,
+    }
+    expect(storedPushRules(bob, pushRulesOf(bob, off), true)).toEqual(off)
+  })
+
+  it('a room gets its own threads alone', () => {
+    const followed = { '!a:x': ['$1'], __proto__: ['$no'] }
+    expect(withFollowed({}, followed, '!a:x')).toEqual({ followed: ['$1'] })
+    expect(withFollowed({}, followed, '!b:x')).toEqual({})
+    expect(withFollowed({}, followed, '__proto__')).toEqual({})
   })
 })

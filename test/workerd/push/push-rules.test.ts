@@ -12,7 +12,7 @@ interface Rule {
   readonly pattern?: string
   readonly conditions?: readonly unknown[]
 }
-type Rules = Readonly<Record<'override' | 'content' | 'room' | 'sender' | 'underride', readonly Rule[]>>
+type Rules = Readonly<Record<'override' | 'content' | 'postcontent' | 'room' | 'sender' | 'underride', readonly Rule[]>>
 
 let alice: User
 let bob: User

@@ -13,6 +13,8 @@ export interface PushContext {
   readonly displayName: string | undefined
   /** Joined members. */
   readonly memberCount: number
+  /** Whether the user follows the thread that the event is in; undefined for one in none. */
+  readonly followsThread: boolean | undefined
   /** Whether the event's sender has the level that `notifications[key]` asks for. */
   senderMayNotify(key: string): boolean
 }
@@ -39,6 +41,8 @@ export function conditionHolds(condition: JsonObject, event: JsonObject, context
       const key = own(condition, 'key')
       return typeof key === 'string' && context.senderMayNotify(key)
     }
+    case 'io.element.msc4306.thread_subscription':
+      return context.followsThread !== undefined && own(condition, 'subscribed') === context.followsThread
     default:
       return false
   }

@@ -30,6 +30,7 @@ export function evaluatePushRules(rules: RuleSet, event: JsonObject, context: Pu
 function ruleMatches(kind: RuleKind, rule: PushRule, event: JsonObject, context: PushContext): boolean {
   switch (kind) {
     case 'override':
+    case 'postcontent':
     case 'underride':
       return (rule.conditions ?? []).every((condition) => conditionHolds(condition, event, context))
     case 'content':

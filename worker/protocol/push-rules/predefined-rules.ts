@@ -2,7 +2,7 @@
  * The rules every user has from the start, in the order of the specification.
  *
  * Spec: client-server-api/#predefined-rules (v1.19), and the rules for polls of MSC3930 under their unstable names, as
- * clients know them.
+ * clients know them; and those for threads of MSC4306.
  */
 import type { JsonObject, JsonValue } from '#protocol/json/json.ts'
 
@@ -10,6 +10,7 @@ import type { PushRule, RuleSet } from './rule-set.ts'
 
 const sound = (value: string) => ({ set_tweak: 'sound', value })
 const highlight = { set_tweak: 'highlight' }
+const inThread = (subscribed: boolean): JsonObject => ({ kind: 'io.element.msc4306.thread_subscription', subscribed })
 const match = (key: string, pattern: string): JsonObject => ({ kind: 'event_match', key, pattern })
 
 function rule(
@@ -21,8 +22,13 @@ function rule(
   return { rule_id, default: true, enabled, conditions, actions }
 }
 
-/** The predefined rules of this user, whose ID and own mentions two of them name. */
-export function predefinedRules(userId: string): RuleSet {
+/**
+ * The predefined rules of this user, whose ID and own mentions two of them name.
+ *
+ * Those of MSC4306 silence threads that the user does not follow. A client that does not know them follows none, and its
+ * user would miss every reply: so they are enabled from the first time on that a client of the user follows a thread.
+ */
+export function predefinedRules(userId: string, followsThreads = false): RuleSet {
   const inPairs: JsonObject = { kind: 'room_member_count', is: '2' }
   const isPoll = [match('type', 'org.matrix.msc3381.poll.start')]
   return {
@@ -59,6 +65,15 @@ export function predefinedRules(userId: string): RuleSet {
       rule('.org.matrix.msc3930.rule.poll_response', [match('type', 'org.matrix.msc3381.poll.response')], []),
     ],
     content: [],
+    postcontent: [
+      rule('.io.element.msc4306.rule.unsubscribed_thread', [inThread(false)], [], followsThreads),
+      rule(
+        '.io.element.msc4306.rule.subscribed_thread',
+        [inThread(true)],
+        ['notify', sound('default')],
+        followsThreads,
+      ),
+    ],
     room: [],
     sender: [],
     underride: [

@@ -6,8 +6,8 @@
  */
 import { isObject, own, type JsonObject, type JsonValue } from '#protocol/json/json.ts'
 
-/** In the order in which they are tried. */
-export const ruleKinds = ['override', 'content', 'room', 'sender', 'underride'] as const
+/** In the order in which they are tried. MSC4306 (unstable) has `postcontent`, whose rules are the server's alone. */
+export const ruleKinds = ['override', 'content', 'postcontent', 'room', 'sender', 'underride'] as const
 export type RuleKind = (typeof ruleKinds)[number]
 
 // A type alias, since an interface has no index signature and so is no JSON.
@@ -16,7 +16,7 @@ export type PushRule = {
   readonly default: boolean
   readonly enabled: boolean
   readonly actions: readonly JsonValue[]
-  /** `override` and `underride` only. */
+  /** `override`, `postcontent` and `underride` only. */
   readonly conditions?: readonly JsonObject[]
   /** `content` only. */
   readonly pattern?: string

@@ -26,6 +26,23 @@ export interface StoredPushRules {
   readonly own?: { readonly [Kind in RuleKind]?: readonly PushRule[] }
   /** What differs from the predefined rules, by rule ID. */
   readonly changed?: Readonly<Record<string, Pick<PushRule, 'enabled' | 'actions'>>>
+  /** A client of the user has followed a thread: the rules for threads hold. */
+  readonly followsThreads?: true
+}
+
+/** What a room needs to judge its events by. */
+export interface RoomPushRules extends StoredPushRules {
+  /** The roots of the room's threads that the user follows. */
+  readonly followed?: readonly string[]
+}
+
+/** The threads that a user follows, by room. */
+export type FollowedThreads = Readonly<Record<string, readonly string[]>>
+
+/** The rules as a room gets them. */
+export function withFollowed(rules: StoredPushRules, followed: FollowedThreads, roomId: RoomId): RoomPushRules {
+  const here = Object.hasOwn(followed, roomId) ? followed[roomId] : undefined
+  return here ? { ...rules, followed: here } : rules
 }
 
 /** One change that a client asks for. */
@@ -46,7 +63,7 @@ export type PushRuleEdit =
 
 /** All rules of a user. */
 export function pushRulesOf(userId: string, stored: StoredPushRules): RuleSet {
-  const predefined = predefinedRules(userId)
+  const predefined = predefinedRules(userId, stored.followsThreads === true)
   const changed = new Map(Object.entries(stored.changed ?? {}))
   const all = (kind: RuleKind): PushRule[] => {
     const rules = predefined[kind].map((rule) => ({ ...rule, ...changed.get(rule.rule_id) }))
@@ -57,6 +74,7 @@ export function pushRulesOf(userId: string, stored: StoredPushRules): RuleSet {
   return {
     override: all('override'),
     content: all('content'),
+    postcontent: all('postcontent'),
     room: all('room'),
     sender: all('sender'),
     underride: all('underride'),
@@ -64,8 +82,8 @@ export function pushRulesOf(userId: string, stored: StoredPushRules): RuleSet {
 }
 
 /** What has to be kept of the rules: `pushRulesOf` makes the same of it. */
-export function storedPushRules(userId: string, rules: RuleSet): StoredPushRules {
-  const predefined = predefinedRules(userId)
+export function storedPushRules(userId: string, rules: RuleSet, followsThreads = false): StoredPushRules {
+  const predefined = predefinedRules(userId, followsThreads)
   const own: { [Kind in RuleKind]?: PushRule[] } = {}
   const changed: Record<string, Pick<PushRule, 'enabled' | 'actions'>> = {}
   for (const kind of ruleKinds) {
@@ -82,6 +100,7 @@ export function storedPushRules(userId: string, rules: RuleSet): StoredPushRules
   return {
     ...(Object.keys(own).length > 0 ? { own } : {}),
     ...(Object.keys(changed).length > 0 ? { changed } : {}),
+    ...(followsThreads ? { followsThreads } : {}),
   }
 }
 
