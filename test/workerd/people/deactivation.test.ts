@@ -5,6 +5,7 @@ import { describe, expect, test } from 'vitest'
 
 import { passwordAuth, registerUser, type User } from '../client.ts'
 import { joinOver, otherServer } from '../federation/other-server.ts'
+import { download, upload } from '../media/media.ts'
 import { at, createRoom, invite, join, ok, say } from '../rooms/rooms.ts'
 
 const deactivate = (user: User, more: object = {}) =>
@@ -173,4 +174,27 @@ describe('an account that is erased', () => {
     expect(given.status).toBe(200)
     expect(given.text.includes('the secret plan')).toBe(!erase)
   })
+
+  test.each([true, false])(
+    'is not seen any more, while what was sent stays for those who saw it: %j',
+    async (erase) => {
+      const owner = await registerUser(`face-owner-${erase}`)
+      const user = await registerUser(`face-user-${erase}`)
+      const face = await upload(user.accessToken, `the face of one, ${erase}`, { type: 'image/png' })
+      const photo = await upload(user.accessToken, `a photo of theirs, ${erase}`, { type: 'image/png' })
+      const others = await upload(owner.accessToken, `the face of another, ${erase}`, { type: 'image/png' })
+      await ok(user.put(`/profile/${encodeURIComponent(user.userId)}/avatar_url`, { avatar_url: `mxc://${face}` }))
+      // Only a file of their own goes with them.
+      const second = await registerUser(`face-second-${erase}`)
+      await ok(
+        second.put(`/profile/${encodeURIComponent(second.userId)}/avatar_url`, { avatar_url: `mxc://${others}` }),
+      )
+      for (const gone of [user, second]) await deactivate(gone, { erase })
+      const statuses = await Promise.all(
+        [face, photo, others].map(async (file) => (await download(owner.accessToken, file)).status),
+      )
+      expect(statuses).toEqual([erase ? 404 : 200, 200, 200])
+      expect((await owner.get(`/profile/${encodeURIComponent(user.userId)}`)).status).toBe(404)
+    },
+  )
 })
