@@ -7,13 +7,14 @@ import type { PictureService } from '../r2-media/images-binding.ts'
 import type { SettingVariables } from './setting-variables.ts'
 
 /** The part of Cloudflare's Email binding that is used. */
-interface EmailCarrier {
+export interface EmailCarrier {
   send(letter: {
     readonly from: string | { readonly email: string; readonly name: string }
     readonly to: string
     readonly subject: string
     readonly text: string
     readonly html: string
+    readonly headers?: Readonly<Record<string, string>>
   }): Promise<unknown>
 }
 

@@ -48,6 +48,7 @@ import * as receipts from './client-server/receipts.ts'
 import * as requestToken from './client-server/request-token.ts'
 import * as adminPage from './pages/admin-page.ts'
 import * as confirmEmail from './pages/confirm-email.ts'
+import * as unsubscribe from './pages/unsubscribe.ts'
 import * as redaction from './client-server/redaction.ts'
 import * as refresh from './client-server/refresh.ts'
 import * as relations from './client-server/relations.ts'
@@ -145,6 +146,8 @@ export const operations: readonly Operation[] = [
   requestToken.requestTokenToResetPasswordMSISDN,
   confirmEmail.showConfirmation,
   confirmEmail.confirmAddress,
+  unsubscribe.showUnsubscribing,
+  unsubscribe.unsubscribe,
   // device-management.ts
   deviceManagement.getDevices,
   deviceManagement.getDevice,
@@ -208,6 +211,7 @@ export const operations: readonly Operation[] = [
   notifications.getNotifications,
   pusher.getPushers,
   pusher.postPusher,
+  pusher.activatePusher,
 
   // pushrules.ts
   pushrules.getPushRules,

@@ -254,4 +254,18 @@ export const migrations: readonly string[] = [
   ) WITHOUT ROWID;
   CREATE INDEX thread_subscriptions_by_position ON thread_subscriptions(position);
   `,
+  `
+  -- Web push that is not active yet has a token (secret) for its client, e-mail has one that ends it (pushers.ts).
+  ALTER TABLE pushers ADD COLUMN active INTEGER NOT NULL DEFAULT 1;
+  ALTER TABLE pushers ADD COLUMN secret TEXT;
+  ALTER TABLE pushers ADD COLUMN secret_until INTEGER NOT NULL DEFAULT 0;  -- in ms; of web push
+  -- When a letter was about a room last, and how long there is none after that, in ms (mail-digest.ts).
+  CREATE TABLE mailed_rooms(
+    pusher_id INTEGER NOT NULL,
+    room_id TEXT NOT NULL,
+    sent_at INTEGER NOT NULL,
+    gap INTEGER NOT NULL,
+    PRIMARY KEY (pusher_id, room_id)
+  ) WITHOUT ROWID;
+  `,
 ]

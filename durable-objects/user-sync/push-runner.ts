@@ -1,5 +1,5 @@
 /**
- * From a room's news to the push gateways: asks rooms what rings, queues it, sends it.
+ * From a room's news to the push gateways, to browsers and to mail: asks rooms what rings, queues it, sends it.
  *
  * Spec: client-server-api/#push-notifications. The alarm is set in the turn in which a room told of news, and goes when
  * nothing is left to do: whatever is cut off is begun again, from rows. One push costs a question to the room and a request
@@ -7,31 +7,42 @@
  */
 import type { RoomId } from '#protocol/identifiers/room-id.ts'
 import type { UserId } from '#protocol/identifiers/user-id.ts'
+import { withoutSelf } from '#protocol/ignored-users.ts'
 import type { JsonObject } from '#protocol/json/json.ts'
 import { pushBody } from '#protocol/push-rules/push-body.ts'
+import { isWebPush } from '#protocol/push-rules/pusher-kinds.ts'
+import { activationMessage, type WebPushMessage, webPushMessage } from '#protocol/push-rules/web-push-body.ts'
 
 import type { AlarmScheduler } from '../shared/alarm-scheduler.ts'
 import { limiter } from '../shared/limit.ts'
 import type { PushNews, PushNewsRequest } from '../room/push-news.ts'
 import type { Sql } from '../shared/sql.ts'
 import { ignoredUsers } from './account-data.ts'
+import { collectDigest, type Digest, digestDue, noteDigest } from './mail-digest.ts'
 import {
   addToBadges,
   dropPushers,
+  isActivationOver,
   hasPushers,
   nextQueued,
   nextTry,
   noteFailure,
+  noteMailFailure,
   noteSent,
   type Pusher,
   pusherById,
+  type PusherFields,
   type PusherKey,
   pushers,
+  type Queued,
   queueNotifications,
   unreadTotal,
 } from './pushers.ts'
 import { isAhead, notePushNews, pushStart, roomsToLookThrough, rulesAt } from './push-rooms.ts'
 import { getRoomPushRules } from './push-rules.ts'
+
+/** What became of a notification; `gone`: the pusher is to be ended. */
+export type Delivery = 'taken' | 'gone' | 'failed'
 
 /** What lies outside of the user's object. */
 export interface PushWorld {
@@ -40,8 +51,10 @@ export interface PushWorld {
   askRoom(roomId: RoomId, request: PushNewsRequest): Promise<PushNews | null>
   /** Tells a room that it need not tell any more. */
   stopRoom(roomId: RoomId): Promise<void>
-  /** Posts to a gateway; its rejected pushkeys, or undefined if it did not take the notification. */
-  post(url: string, body: JsonObject): Promise<readonly string[] | undefined>
+  /** Posts to a gateway. */
+  post(pusher: PusherFields, body: JsonObject): Promise<Delivery>
+  pushToBrowser(pusher: PusherFields, message: WebPushMessage): Promise<Delivery>
+  mail(pusher: Pusher, digest: Digest): Promise<Delivery>
   /** These pushers are no more. */
   forget(keys: readonly PusherKey[]): Promise<void>
 }
@@ -115,7 +128,7 @@ export class PushRunner {
       ...pushStart(sql, roomId),
       reader: this.#world.userId,
       pushRules: getRoomPushRules(sql, roomId),
-      ignoredUsers: ignoredUsers(sql),
+      ignoredUsers: withoutSelf(ignoredUsers(sql), this.#world.userId),
     }
     try {
       const news = await this.#world.askRoom(roomId, request)
@@ -135,9 +148,10 @@ export class PushRunner {
 
   /** Sends what is queued, each pusher's in order and beside the others'. */
   #send(): void {
-    for (const { id } of pushers(this.#sql)) {
+    for (const { id, fields } of pushers(this.#sql)) {
       if (this.#sending.has(id) || !nextQueued(this.#sql, id)) continue
-      const sent = this.#sendQueue(id).finally(() => this.#sending.delete(id))
+      const sending = fields.kind === 'email' ? this.#sendLetter(id) : this.#sendQueue(id)
+      const sent = sending.finally(() => this.#sending.delete(id))
       this.#sending.set(id, sent)
     }
   }
@@ -148,22 +162,47 @@ export class PushRunner {
       const queued = pusher && nextQueued(this.#sql, id)
       if (!pusher || !queued || pusher.nextAt > Date.now()) return
       const unread = unreadTotal(this.#sql)
-      const isNews = queued.notification !== null || unread !== pusher.badge
-      const rejected = isNews ? await this.#post(pusher, queued.notification, unread) : []
-      if (!rejected) return noteFailure(this.#sql, pusher, Date.now())
-      if (rejected.includes(pusher.fields.pushkey)) return this.#reject(pusher)
+      const delivery = await this.#deliver(pusher, queued, unread)
+      if (delivery === 'failed') return noteFailure(this.#sql, pusher, Date.now())
+      if (delivery === 'gone') return this.#reject(pusher)
       noteSent(this.#sql, pusher, queued, unread)
     }
   }
 
-  async #post(
-    { fields, setAt }: Pusher,
-    notification: Parameters<typeof pushBody>[0]['notification'],
-    unread: number,
-  ): Promise<readonly string[] | undefined> {
-    const { url } = fields.data
-    if (typeof url !== 'string') return undefined
-    return this.#world.post(url, pushBody({ notification, unread, pusher: fields, setAt }))
+  async #deliver({ fields, badge, setAt }: Pusher, queued: Queued, unread: number): Promise<Delivery> {
+    if ('ackToken' in queued) {
+      if (isActivationOver(queued, Date.now())) return 'taken'
+      return this.#world.pushToBrowser(fields, activationMessage(fields.app_id, queued.ackToken))
+    }
+    const { notification } = queued
+    if (notification === null && unread === badge) return 'taken'
+    if (isWebPush(fields.kind)) {
+      return this.#world.pushToBrowser(fields, webPushMessage({ notification, unread, data: fields.data }))
+    }
+    return this.#world.post(fields, pushBody({ notification, unread, pusher: fields, setAt }))
+  }
+
+  /** One letter about all that is unread, once it is time for one. */
+  async #sendLetter(id: number): Promise<void> {
+    const pusher = pusherById(this.#sql, id)
+    if (!pusher) return
+    const digest = collectDigest(this.#sql, pusher)
+    const due = digestDue(this.#sql, pusher, digest)
+    if (due === undefined || due > Date.now()) return
+    const delivery = await this.#world.mail(pusher, digest)
+    if (delivery === 'failed') return noteMailFailure(this.#sql, pusher, Date.now())
+    if (delivery === 'gone') return this.#reject(pusher)
+    noteDigest(this.#sql, pusher, digest, Date.now())
+  }
+
+  /** When the next letter is due, in ms. What was read meanwhile is none. */
+  #nextLetter(): number | undefined {
+    const letters = pushers(this.#sql).filter(({ fields }) => fields.kind === 'email')
+    const times = letters.map((pusher) => digestDue(this.#sql, pusher, collectDigest(this.#sql, pusher)))
+    return times.reduce(
+      (first, at) => (first === undefined || (at !== undefined && at < first) ? at : first),
+      undefined,
+    )
   }
 
   /** "Homeservers must cease sending notification requests for these pushkeys and remove the associated pushers." */
@@ -175,9 +214,9 @@ export class PushRunner {
   async #settle(): Promise<void> {
     while (this.#sending.size > 0) await Promise.all(this.#sending.values())
     if (this.#asking || this.#dirty.size > 0) return
-    const next = nextTry(this.#sql)
+    const next = Math.min(nextTry(this.#sql) ?? Infinity, this.#nextLetter() ?? Infinity)
     const soon = this.#failed.size > 0 ? Date.now() + finishWithin : Infinity
-    const at = Math.min(soon, next === undefined ? Infinity : Math.max(next, Date.now() + 1000))
+    const at = Math.min(soon, Math.max(next, Date.now() + 1000))
     if (at === Infinity) this.#alarms.cancel('push')
     else this.#alarms.reset('push', at)
   }

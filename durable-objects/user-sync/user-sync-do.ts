@@ -108,7 +108,16 @@ import {
 } from './one-time-keys.ts'
 import { notePresence, PresenceKeeper, presenceOf } from './presence.ts'
 import { beginDay, dayOf } from './prune.ts'
-import { dropPushers, hasPushers, type Pusher, type PusherKey, pushers, setPusher } from './pushers.ts'
+import {
+  activatePusher,
+  dropPushers,
+  hasPushers,
+  type Pusher,
+  type PusherKey,
+  pushers,
+  setPusher,
+  type WantedPusher,
+} from './pushers.ts'
 import { PushRunner } from './push-runner.ts'
 import { beginRooms } from './push-rooms.ts'
 import {
@@ -439,14 +448,37 @@ export class UserSyncDO extends DurableObject<Env> {
   }
 
   /** Adds or replaces a pusher whose form was checked, for a device that is there. */
-  async setPusher(wanted: Pick<Pusher, 'deviceId' | 'fields' | 'enabled'>): Promise<Outcome> {
+  async setPusher(wanted: WantedPusher): Promise<Outcome<{ isActive: boolean }>> {
     const now = Date.now()
     if (!seeDevice(this.#sql, wanted.deviceId, dayOf(now))) return fail('unknown_token')
     const isFirst = !hasPushers(this.#sql)
-    if (!setPusher(this.#sql, wanted, now)) return fail('limit_exceeded', 'Too many pushers')
+    const pusher = setPusher(this.#sql, wanted, now)
+    if (!pusher) return fail('limit_exceeded', 'Too many pushers')
     if (isFirst) beginRooms(this.#sql)
     this.#push((pushes) => pushes.resume())
-    return { ok: true }
+    return { ok: true, isActive: pusher.isActive }
+  }
+
+  /** A client proves that it gets what is sent by web push. */
+  async activatePusher(proof: { appId: string; token: string }): Promise<Outcome> {
+    switch (activatePusher(this.#sql, proof, Date.now())) {
+      case 'active':
+        return { ok: true }
+      case 'no_pusher':
+        return fail('not_found', 'No such pusher')
+      case 'expired':
+        return fail('expired_activation_token')
+      case 'unknown':
+        return fail('unknown_activation_token')
+    }
+  }
+
+  /** Whose letters this token ends, which stands in each of them; and ends them. Null for no pusher of kind `email`. */
+  async mailAddressOf({ token, end }: { token: string; end: boolean }): Promise<string | null> {
+    const isIt = ({ fields, secret }: Pusher) => fields.kind === 'email' && secret === token
+    const address = pushers(this.#sql).find(isIt)?.fields.pushkey ?? null
+    if (address !== null && end) await forgetPushers(this.env, this.#userId(), dropPushers(this.#sql, isIt))
+    return address
   }
 
   /** Ends a pusher, if it is there: by its user's wish, or since somebody else uses that pushkey now. */

@@ -13,6 +13,7 @@ interface Letter {
   readonly to: string
   readonly subject: string
   readonly text: string
+  readonly unsubscribe?: unknown
 }
 
 /** Takes letters for a data folder. */
@@ -35,8 +36,9 @@ export function mailbox(data: string) {
   }
 }
 
-function written({ from, to, subject, text }: Letter): string {
-  return `From: ${from}\nTo: ${to}\nSubject: ${subject}\n\n${text}`
+function written({ from, to, subject, text, unsubscribe }: Letter): string {
+  const ended = typeof unsubscribe === 'string' ? `List-Unsubscribe: <${unsubscribe}>\n` : ''
+  return `From: ${from}\nTo: ${to}\nSubject: ${subject}\n${ended}\n${text}`
 }
 
 function isLetter(value: unknown): value is Letter {

@@ -57,6 +57,11 @@ const table = {
     value: 'SECRET',
     help: 'lets tools that know it register accounts; unless given, one is made and kept in the data folder',
   },
+  'backup-secret': {
+    env: 'BACKUP_SECRET',
+    value: 'SECRET',
+    help: 'lets npm run backup -- --url copy this server while it runs: docs/backup.md',
+  },
   'rate-limits': {
     env: 'RATE_LIMITS',
     value: 'on|off',
@@ -150,7 +155,7 @@ const table = {
   'mail-body': {
     env: 'MAIL_BODY',
     value: 'JSON',
-    help: 'its body, with {{from}} {{to}} {{subject}} {{text}} {{html}}',
+    help: 'its body, with {{from}} {{to}} {{subject}} {{text}} {{html}} {{unsubscribe}}',
   },
   'registration-email': {
     env: 'REGISTRATION_EMAIL',
@@ -285,6 +290,7 @@ export function parseOptions(
 }
 
 const passedOn = [
+  'backup-secret',
   'user-media-quota-mb',
   'remote-media-days',
   'freeze-unauthenticated-media',

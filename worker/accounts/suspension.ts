@@ -20,6 +20,7 @@ const allowed: ReadonlySet<string> = new Set([
   'setPushRuleEnabled',
   'setPushRuleActions',
   'postPusher',
+  'activatePusher',
   'subscribeToThread',
   'unsubscribeFromThread',
   'setAccountData',

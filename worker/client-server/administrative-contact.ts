@@ -10,6 +10,7 @@ import * as v from 'valibot'
 
 import { provenAddress } from '../accounts/email-sessions.ts'
 import { authenticate } from '../accounts/interactive-auth.ts'
+import { forgetPushers } from '../accounts/pushers.ts'
 import { addThreepid, listThreepids, removeThreepid } from '../accounts/threepids.ts'
 import type { Env } from '../env.ts'
 import { mailerOf } from '../mail/mail.ts'
@@ -17,6 +18,7 @@ import { limitUser } from '../middleware/rate-limit.ts'
 import { operation, type Requester } from '../operation.ts'
 import { refuse } from '../refusal.ts'
 import type { Settings } from '../settings.ts'
+import { userSyncOf } from '../sync/user-sync.ts'
 import { jsonObject } from './parameters.ts'
 import { clientSecret } from './request-token.ts'
 
@@ -99,7 +101,13 @@ export const delete3pidFromAccount = operation(
   { id: 'delete3pidFromAccount', auth: 'accessToken', fresh: true, body: removeBody, r0: true },
   async ({ env, requester, body: { medium, address } }) => {
     const email = medium === 'email' ? parseEmailAddress(address) : undefined
-    if (email !== undefined) await removeThreepid(env, requester.userId, email)
+    if (email !== undefined) {
+      await removeThreepid(env, requester.userId, email)
+      // Letters to it end. Those of another spelling do when the next one is due.
+      const letters = { appId: 'm.email', pushkey: email }
+      await userSyncOf(env, requester.userId).removePusher(letters)
+      await forgetPushers(env, requester.userId, [letters])
+    }
     return unbindResult
   },
 )

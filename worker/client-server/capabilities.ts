@@ -2,6 +2,7 @@
 import { maxDelay, maxDelayed } from '#protocol/delayed-limits.ts'
 import { roomVersions } from '#protocol/room-versions/rules.ts'
 
+import { vapidKey } from '../accounts/vapid-key.ts'
 import { mailerOf } from '../mail/mail.ts'
 import { operation } from '../operation.ts'
 
@@ -9,7 +10,7 @@ import { operation } from '../operation.ts'
 export const getCapabilities = operation(
   'GET /_matrix/client/v3/capabilities',
   { id: 'getCapabilities', auth: 'accessToken', guests: true, r0: true },
-  ({ env, settings, requester: { isGuest, isAdmin } }) => ({
+  async ({ env, settings, requester: { isGuest, isAdmin } }) => ({
     capabilities: {
       'm.change_password': { enabled: !isGuest },
       'm.forget_forced_upon_leave': { enabled: false },
@@ -21,6 +22,8 @@ export const getCapabilities = operation(
       'm.set_displayname': { enabled: true },
       'm.set_avatar_url': { enabled: !isGuest },
       'm.3pid_changes': { enabled: !isGuest && mailerOf(env) !== undefined },
+      // Guests have no pushers.
+      ...(isGuest ? {} : { 'org.matrix.msc4174.webpush': { enabled: true, vapid: (await vapidKey(env)).publicKey } }),
       'org.matrix.msc4140.delayed_events': { max_delay_ms: maxDelay, max_scheduled: maxDelayed },
       // "Should be omitted altogether if `suspend` and `lock` would be `false`."
       ...(isAdmin ? { 'm.account_moderation': { suspend: true, lock: true } } : {}),

@@ -35,6 +35,8 @@ const unstableFeatures = {
   'org.matrix.msc3814': true,
   // Pushers may be switched off from another device.
   'org.matrix.msc3881': true,
+  // Web push, without a gateway.
+  'org.matrix.msc4174': true,
   // Extended profiles, under their names of before v1.16.
   'uk.tcpip.msc4133': true,
   'uk.tcpip.msc4133.stable': true,

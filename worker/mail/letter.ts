@@ -5,4 +5,11 @@ export interface Letter {
   readonly subject: string
   readonly text: string
   readonly html: string
+  /** Where one click ends letters of this kind; only of those that come by themselves. */
+  readonly unsubscribe?: string
+}
+
+/** RFC 8058: what mail programs make a button of. */
+export function unsubscribeHeaders(url: string): Readonly<Record<string, string>> {
+  return { 'List-Unsubscribe': `<${url}>`, 'List-Unsubscribe-Post': 'List-Unsubscribe=One-Click' }
 }

@@ -4,10 +4,10 @@
  *
  * What is sent may hold a secret (a link that proves who reads it), so a letter is never logged.
  */
-import type { Env } from '../env.ts'
+import type { EmailCarrier, Env } from '../env.ts'
 import { settingsOf } from '../settings.ts'
 import { httpMailer } from './http-mail.ts'
-import type { Letter } from './letter.ts'
+import { type Letter, unsubscribeHeaders } from './letter.ts'
 
 /** Resolves to false when the carrier did not take the letter. Never throws. */
 export type Mailer = (letter: Letter) => Promise<boolean>
@@ -22,7 +22,7 @@ export function mailerOf(env: Env): Mailer | undefined {
   const { from } = mail
   const { EMAIL: binding, MAILBOX: mailbox } = env
   if (mail.api) return careful(httpMailer(from, mail.api))
-  if (binding) return careful(async (letter) => void (await binding.send({ from: senderOf(from), ...letter })))
+  if (binding) return careful((letter) => bind(binding, from, letter))
   if (mailbox) return careful((letter) => drop(mailbox, from, letter))
   return undefined
 }
@@ -36,15 +36,25 @@ function senderOf(from: string): string | { readonly email: string; readonly nam
 /** A carrier that fails, or does not answer, did not take it: the reason is for the owner's log. */
 function careful(carry: (letter: Letter, signal: AbortSignal) => Promise<void>): Mailer {
   return async (letter) => {
-    const signal = AbortSignal.timeout(patience)
+    const ending = new AbortController()
+    const { signal } = ending
+    // A timer that nobody clears would keep a Durable Object from sleeping.
+    const timer = setTimeout(() => ending.abort(), patience)
     try {
       await Promise.race([carry(letter, signal), ended(signal)])
       return true
     } catch (error) {
       console.error('mail was not sent:', error instanceof Error ? error.message : 'unknown error')
       return false
+    } finally {
+      clearTimeout(timer)
     }
   }
+}
+
+async function bind(carrier: EmailCarrier, from: string, { unsubscribe, ...letter }: Letter): Promise<void> {
+  const headers = unsubscribe === undefined ? {} : { headers: unsubscribeHeaders(unsubscribe) }
+  await carrier.send({ from: senderOf(from), ...letter, ...headers })
 }
 
 async function drop(mailbox: Fetcher, from: string, letter: Letter): Promise<void> {

@@ -46,6 +46,9 @@ const table = {
   threepid_auth_failed: [400, 'M_THREEPID_AUTH_FAILED', 'That session has not proven an address'],
   threepid_medium_not_supported: [400, 'M_THREEPID_MEDIUM_NOT_SUPPORTED', 'This server does not take such identifiers'],
   registration_closed: [403, 'M_FORBIDDEN', 'Registration is closed on this server'],
+  // Pushers (MSC4174)
+  unknown_activation_token: [400, 'M_UNKNOWN_ACTIVATION_TOKEN', 'That token activates nothing'],
+  expired_activation_token: [410, 'M_EXPIRED_ACTIVATION_TOKEN', 'That token is too old: set the pusher again'],
   // Delayed events
   delay_too_large: [400, 'M_UNKNOWN', 'The delay is longer than this server allows'],
   already_decided: [409, 'M_UNKNOWN', 'That was decided already'],

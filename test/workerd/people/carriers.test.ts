@@ -36,6 +36,31 @@ describe('an HTTP API', () => {
     expect(body).toEqual({ from: 'Hearth <h@test.local>', ...letter })
   })
 
+  test('is given the link to end letters that come by themselves, and nothing about it with others', async () => {
+    const spy = answers(202)
+    const form = {
+      MAIL_BODY:
+        '{"to":"{{to}}","headers":[{"n":"L","v":"<{{unsubscribe}}>"},{"n":"x","v":"y"}],"u":"{{unsubscribe}}"}',
+    }
+    const url = 'https://test.local/end'
+    const sent: unknown[] = []
+    for (const more of [{}, form]) {
+      for (const each of [letter, { ...letter, unsubscribe: url }]) {
+        expect(await mailerOf(withSettings({ MAIL_URL: 'https://mail.example/', ...more }))?.(each)).toBe(true)
+        sent.push(requestOf(spy).body)
+        spy.mockClear()
+      }
+    }
+    const headers = { 'List-Unsubscribe': `<${url}>`, 'List-Unsubscribe-Post': 'List-Unsubscribe=One-Click' }
+    const other = { n: 'x', v: 'y' }
+    expect(sent).toEqual([
+      { from: 'Hearth <h@test.local>', ...letter },
+      { from: 'Hearth <h@test.local>', ...letter, headers },
+      { to: letter.to, headers: [other] },
+      { to: letter.to, headers: [{ n: 'L', v: `<${url}>` }, other], u: url },
+    ])
+  })
+
   test("is given a letter in the owner's form, with the token where it wants it", async () => {
     const spy = answers(200)
     const template = '{"sender":{"email":"{{from}}"},"to":[{"email":"{{to}}"}],"n":1,"body":"x {{text}} {{unknown}}"}'

@@ -53,6 +53,11 @@ export function openNetwork(): void {
   })
 }
 
+/** Any other host: whatever it is asked comes here. */
+export function openHost(host: string, handle: (request: Request) => Promise<Response>): void {
+  gateways.set(host, handle)
+}
+
 export function openGateway(host: string): Gateway {
   const taken: Pushed[] = []
   const requests = { count: 0 }

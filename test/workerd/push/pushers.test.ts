@@ -112,7 +112,7 @@ describe('setting pushers', () => {
     ['without a language', { lang: undefined }, 'M_MISSING_PARAM'],
     ['without data', { data: undefined }, 'M_MISSING_PARAM'],
     ['without a URL', { data: {} }, 'M_MISSING_PARAM'],
-    ['of an unknown kind', { kind: 'email' }, 'M_INVALID_PARAM'],
+    ['of an unknown kind', { kind: 'pigeon' }, 'M_INVALID_PARAM'],
     ['with a pushkey of 513 bytes', { pushkey: 'é'.repeat(256) + 'x' }, 'M_INVALID_PARAM'],
     ['with an app ID of 65 characters', { app_id: 'a'.repeat(65) }, 'M_INVALID_PARAM'],
     ['to another path', { data: { url: 'https://push.example/notify' } }, 'M_INVALID_PARAM'],
