@@ -25,7 +25,7 @@ import { knownMigrations } from './deploy/known-migrations.ts'
 import { publicUrlFault, serverNameFault } from './deploy/names.ts'
 import { wake } from './deploy/wake.ts'
 import { deployServer, type World } from './deploy/wizard.ts'
-import { realWrangler, type Wrangler } from './deploy/wrangler.ts'
+import { realWrangler, wranglerFor } from './deploy/wrangler.ts'
 import { doctorLines } from './doctor/report.ts'
 import { realSurroundings } from './doctor/surroundings.ts'
 import { firstAccountLink } from './register/first-account-link.ts'
@@ -68,8 +68,6 @@ Other settings stand in wrangler.toml.
 `
 
 const outputFolder = 'dist/deploy'
-/** Commands about the account must not look into wrangler.toml, which knows no IDs. */
-const emptyConfig = join(outputFolder, 'account.json')
 
 process.chdir(join(import.meta.dirname, '..'))
 const line = parseCommandLine(table, process.argv.slice(2), { env: process.env })
@@ -88,12 +86,8 @@ async function deploy(options: OptionValues<typeof table>): Promise<void> {
   const name = options['server-name']
   const fault = name === undefined ? undefined : serverNameFault(name)
   if (fault !== undefined) complain(`--server-name ${fault}: ${JSON.stringify(name)}`)
-  mkdirSync(outputFolder, { recursive: true })
-  writeFileSync(emptyConfig, JSON.stringify({ name: options.worker, compatibility_date: '2026-10-20' }))
   const raw = readConfiguration()
-  const run = realWrangler(options.account)
-  const wrangler: Wrangler = (args, how) =>
-    run(args.includes('--config') ? args : [...args, '--config', emptyConfig], how)
+  const wrangler = wranglerFor(options)
   const yes = options.yes === 'on'
   const apex = options.apex === 'route' || options.apex === 'elsewhere' ? options.apex : undefined
   const world: World = {

@@ -6,7 +6,7 @@ import { bundleWorker, prebuiltWorker, type WorkerModule } from './build/bundle.
 import { complain } from './command-line.ts'
 import { firstAccountLink, type LinkOutcome } from './register/first-account-link.ts'
 import { startClock } from './serve/clock.ts'
-import { claimDataFolder, restoredIn } from './serve/data-folder.ts'
+import { claimDataFolder, refuseUnrestored, restoredIn } from './serve/data-folder.ts'
 import { listenMetrics } from './serve/metrics-port.ts'
 import { parseOptions, type ServeOptions } from './serve/options.ts'
 import { endOrphansOf, guardAgainstOrphans } from './serve/orphan-guard.ts'
@@ -40,6 +40,7 @@ async function serve(options: ServeOptions): Promise<void> {
   const run = randomUUID()
   if (options.ca) checkAuthorities(options.ca)
   const certificate = options.federation && readCertificate(options.federation)
+  refuseUnrestored(options.data)
   const data = claimDataFolder(options.data, options.serverName, run)
   const endGuard = guardAgainstOrphans(run)
   try {

@@ -180,6 +180,7 @@ export const operations: readonly Operation[] = [
   backup.beginRestoring,
   backup.restoreDatabase,
   backup.restoreObject,
+  backup.restoredMediaList,
   backup.restoreMedia,
   backup.finishRestoring,
   // synapse-register.ts, synapse-registration-tokens.ts

@@ -5,9 +5,7 @@ import { dirname, join } from 'node:path'
 import { backup, DatabaseSync } from 'node:sqlite'
 
 import { lockFile, nameFile, restoredFile } from '../serve/data-folder.ts'
-
-/** What cannot be copied, for the person who asked. */
-export class CopyError extends Error {}
+import { BackupError } from './failure.ts'
 
 export interface Copied {
   readonly databases: number
@@ -22,8 +20,8 @@ const beside = /-(?:wal|shm|journal)$/
  * speaks of is in the copy too.
  */
 export async function copyDataFolder(from: string, to: string): Promise<Copied> {
-  if (!existsSync(join(from, nameFile))) throw new CopyError(`${from} is no data folder of a homeserver`)
-  if (existsSync(to) && readdirSync(to).length > 0) throw new CopyError(`${to} is there already, and not empty`)
+  if (!existsSync(join(from, nameFile))) throw new BackupError(`${from} is no data folder of a homeserver`)
+  if (existsSync(to) && readdirSync(to).length > 0) throw new BackupError(`${to} is there already, and not empty`)
   const unfinished = `${to}.unfinished`
   rmSync(unfinished, { recursive: true, force: true })
   const count = { databases: 0, files: 0 }

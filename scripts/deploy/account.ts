@@ -111,6 +111,10 @@ export async function putSecret(wrangler: Wrangler, worker: string, name: string
   must(await wrangler(['secret', 'put', name, '--name', worker], { input: value }))
 }
 
+export async function deleteSecret(wrangler: Wrangler, worker: string, name: string): Promise<void> {
+  must(await wrangler(['secret', 'delete', name, '--name', worker]))
+}
+
 /** Throws DeployError unless it went well. */
 export function must(ran: Ran): Ran {
   const failure = failureOf(ran)

@@ -3,6 +3,7 @@
  * answers in its place. It judges nothing; `failures.ts` says what an answer means.
  */
 import { spawn } from 'node:child_process'
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
 export interface Ran {
@@ -22,6 +23,16 @@ export interface RunOptions {
 }
 
 export type Wrangler = (args: readonly string[], options?: RunOptions) => Promise<Ran>
+
+/** Commands about an account must not look into wrangler.toml, which knows no IDs. */
+export function wranglerFor({ worker, account }: { worker: string; account: string | undefined }): Wrangler {
+  const folder = join('dist', 'deploy')
+  const emptyConfig = join(folder, 'account.json')
+  mkdirSync(folder, { recursive: true })
+  writeFileSync(emptyConfig, JSON.stringify({ name: worker, compatibility_date: '2026-10-20' }))
+  const run = realWrangler(account)
+  return (args, how) => run(args.includes('--config') ? args : [...args, '--config', emptyConfig], how)
+}
 
 /** The real one; `account`: which of several. */
 export function realWrangler(account: string | undefined): Wrangler {

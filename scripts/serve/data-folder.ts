@@ -47,8 +47,16 @@ export function secretIn(folder: string): string {
 
 export const nameFile = 'server-name'
 export const lockFile = 'lock'
+/** There while `npm run restore` fills the folder. */
+export const restoringFile = 'restoring'
 /** Written by `npm run restore`. */
 export const restoredFile = 'restored'
+
+/** Refuses a folder that is filled only in part. */
+export function refuseUnrestored(folder: string): void {
+  if (readIfThere(join(folder, restoringFile)) === undefined) return
+  throw new StartError(`${folder} is being filled from a backup: the same npm run restore again finishes it`)
+}
 
 function refuseForeignFolder(folder: string, serverName: string): void {
   const known = readIfThere(join(folder, nameFile))?.trim()

@@ -32,6 +32,8 @@ export interface RuntimeOptions extends ServeOptions {
   readonly restored: string | undefined
   /** Lets this process read the counters; undefined: nothing is counted. */
   readonly meterToken: string | undefined
+  /** Reaches nobody: for work on the data alone. */
+  readonly isOffline?: true
 }
 
 /** Starts the Worker and resolves when its socket listens. Dispose of the answer to stop workerd. */
@@ -51,6 +53,7 @@ export async function startRuntime(options: RuntimeOptions, modules: readonly Wo
       ),
       serviceBindings: { MAILBOX: mailbox(options.data), ...publicWeb(options) },
       resourcePersistencePath: options.data,
+      ...(options.isOffline ? { outboundService: () => new Response('offline', { status: 502 }) } : {}),
       unsafeDirectSockets: [{ host: options.bind, port: options.port }],
       unsafeRuntimeEnv: { [runMark]: options.run },
       handleStructuredLogs: (entry) => printLog(entry, options.logLevel),

@@ -85,6 +85,10 @@ export function recordedWrangler(account: Account, deploy: () => Record<string, 
       worker?.secrets.push(args[2] ?? '')
       return worker ? good('✨ Success! Uploaded secret') : failed(noWorker)
     }
+    if (command.startsWith('secret delete')) {
+      if (worker) worker.secrets = worker.secrets.filter((name) => name !== args[2])
+      return worker ? good('✨ Success! Deleted secret') : failed(noWorker)
+    }
     if (command === 'd1 list --json') {
       return good(
         Object.keys(account.databases).map((name) => ({ uuid: `id-of-${name}`, name, version: 'production' })),

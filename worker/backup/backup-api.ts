@@ -7,7 +7,7 @@
 import * as v from 'valibot'
 
 import { migrations } from '../../d1-migrations/index.ts'
-import { hasAccounts } from '../accounts/first-account.ts'
+import type { Env } from '../env.ts'
 import { type Call, operation } from '../operation.ts'
 import { refuse } from '../refusal.ts'
 import { setUp } from '../set-up.ts'
@@ -81,16 +81,7 @@ export const backupMediaList = operation(
   { id: 'backupMediaList', auth },
   async ({ env, request, query }) => {
     demandBackupSecret(env, request, 'backup')
-    const cursor = query.get('cursor')
-    const page = await env.MEDIA.list({ include: ['httpMetadata'], ...(cursor === null ? {} : { cursor }) })
-    return {
-      media: page.objects.map(({ key, size, httpMetadata }) => ({
-        key,
-        size,
-        ...(httpMetadata?.contentType === undefined ? {} : { content_type: httpMetadata.contentType }),
-      })),
-      ...(page.truncated ? { cursor: page.cursor } : {}),
-    }
+    return mediaPage(env, query.get('cursor'))
   },
 )
 
@@ -108,16 +99,17 @@ export const backupMedia = operation(
 /** Empties the database for the restore of this name, or goes on with it. Nothing is emptied that somebody has an account in. */
 export const beginRestoring = operation(
   'POST /_hearth/restore/begin',
-  { id: 'beginRestoring', auth, body: v.looseObject({ restore: v.string(), server_name: v.string() }) },
-  async ({ env, settings, request, body }) => {
+  { id: 'beginRestoring', auth },
+  async ({ env, settings, request }) => {
     demandBackupSecret(env, request, 'restore')
+    const body = await bodyOf(request, v.looseObject({ restore: v.string(), server_name: v.string() }))
     if (body.server_name !== settings.serverName) {
       refuse('forbidden', `This is the server ${settings.serverName}, the backup is of ${body.server_name}`)
     }
     const underWay = await restoreIn(env.DB)
     if (underWay === undefined) {
       await setUp(env)
-      if (await hasAccounts(env))
+      if ((await env.DB.prepare('SELECT 1 FROM users LIMIT 1').first()) !== null)
         refuse('forbidden', 'This server has accounts already: a backup goes into an empty one')
     }
     await beginRestore(env.DB, body.restore)
@@ -146,6 +138,16 @@ export const restoreObject = operation('POST /_hearth/restore/object', { id: 're
   return {}
 })
 
+/** What is there already. */
+export const restoredMediaList = operation(
+  'GET /_hearth/restore/media-list',
+  { id: 'restoredMediaList', auth },
+  async (call) => {
+    await demandRestore(call)
+    return mediaPage(call.env, call.query.get('cursor'))
+  },
+)
+
 export const restoreMedia = operation('PUT /_hearth/restore/media', { id: 'restoreMedia', auth }, async (call) => {
   await demandRestore(call)
   const { env, query, request } = call
@@ -154,23 +156,43 @@ export const restoreMedia = operation('PUT /_hearth/restore/media', { id: 'resto
   return {}
 })
 
+const finish = v.looseObject({ restore: v.string(), rows: v.number(), signing_key: v.optional(v.string()) })
+
 /** `rows`: how many the backup has, less those that were lost. */
 export const finishRestoring = operation(
   'POST /_hearth/restore/finish',
-  {
-    id: 'finishRestoring',
-    auth,
-    body: v.looseObject({ restore: v.string(), rows: v.number(), signing_key: v.optional(v.string()) }),
-  },
+  { id: 'finishRestoring', auth },
   async (call) => {
     await demandRestore(call)
-    const { env, body } = call
+    const { env, request } = call
+    const body = await bodyOf(request, finish)
     const rows = await countRows(env.DB)
     if (rows !== body.rows) refuse('forbidden', `The database has ${rows} rows, the backup ${body.rows}`)
     await finishRestore(env.DB, body.restore, body.signing_key)
     return {}
   },
 )
+
+async function mediaPage({ MEDIA }: Env, cursor: string | null): Promise<object> {
+  const page = await MEDIA.list({ include: ['httpMetadata'], ...(cursor === null ? {} : { cursor }) })
+  return {
+    media: page.objects.map(({ key, size, httpMetadata }) => ({
+      key,
+      size,
+      ...(httpMetadata?.contentType === undefined ? {} : { content_type: httpMetadata.contentType }),
+    })),
+    ...(page.truncated ? { cursor: page.cursor } : {}),
+  }
+}
+
+/** After the secret was seen: nobody else learns that there is such a path. */
+async function bodyOf<Schema extends v.GenericSchema>(
+  request: Request,
+  schema: Schema,
+): Promise<v.InferOutput<Schema>> {
+  const parsed = v.safeParse(schema, await request.json().catch(() => refuse('not_json')))
+  return parsed.success ? parsed.output : refuse('bad_json')
+}
 
 /** The secret, and that `begin` was called. */
 async function demandRestore({ env, request }: Pick<Call<'/', 'none', unknown>, 'env' | 'request'>): Promise<void> {

@@ -23,14 +23,13 @@ export async function dumpDatabase(db: D1Database): Promise<Response> {
     .prepare('SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY rowid')
     .all<{ type: string; name: string; sql: string }>()
   const { tables, others } = schemaOf(master.results)
-  const full = tables.filter(({ name }) => !voidAfterRestore.includes(name)).map(({ name }) => name)
+  const full = childrenFirst(tables).filter((name) => !voidAfterRestore.includes(name))
   const snapshot = master.meta.size_after <= mostAtOnce ? await readAtOnce(db, full) : undefined
   let count = 0
   async function* lines(): AsyncGenerator<string, void> {
     yield JSON.stringify({ object: 'DB', name: 'DB', format: 1 })
-    // Made in the order in which they were once made: none points to a later one.
     for (const { name, sql } of tables) yield JSON.stringify({ table: name, sql })
-    for (const name of full.toReversed()) {
+    for (const name of full) {
       for await (const rows of snapshot ? [snapshot.get(name) ?? []] : pagesOf(db, name)) {
         const columns = Object.keys(rows[0] ?? {}).filter((column) => column !== place)
         for (const { text, count: some } of rowLines(
@@ -55,6 +54,21 @@ export async function dumpDatabase(db: D1Database): Promise<Response> {
     },
   })
   return new Response(stream)
+}
+
+/** Names of tables, each before those that it points to. */
+function childrenFirst(tables: readonly { name: string; sql: string }[]): string[] {
+  const parents = new Map(
+    tables.map(({ name, sql }) => [name, [...sql.matchAll(/REFERENCES\s+[`"]?(\w+)/gi)].map(([, parent]) => parent)]),
+  )
+  const order: string[] = []
+  const visit = (name: string) => {
+    if (order.includes(name)) return
+    for (const parent of parents.get(name) ?? []) if (parent !== undefined && parent !== name) visit(parent)
+    order.push(name)
+  }
+  for (const { name } of tables) visit(name)
+  return order.toReversed()
 }
 
 async function readAtOnce(db: D1Database, tables: readonly string[]): Promise<Map<string, Row[]>> {
