@@ -43,9 +43,11 @@ export function addKeys(sql: Sql, { deviceId, oneTimeKeys, fallbackKeys }: Uploa
     }
     if (!known || known.json !== key.json) news.push(key)
   }
-  const held = Object.values(countKeys(sql, deviceId)).reduce((sum, count) => sum + count, 0)
+  const counts = countKeys(sql, deviceId)
+  const held = Object.values(counts).reduce((sum, count) => sum + count, 0)
   if (held + news.length > maxHeld) return fail('too_large', 'The device has too many one-time keys')
   for (const { algorithm, keyId, json } of news) {
+    counts[algorithm] = (counts[algorithm] ?? 0) + 1
     sql.exec(
       'INSERT OR REPLACE INTO one_time_keys(device_id, algorithm, key_id, json) VALUES (?, ?, ?, ?)',
       deviceId,
@@ -66,8 +68,21 @@ export function addKeys(sql: Sql, { deviceId, oneTimeKeys, fallbackKeys }: Uploa
       json,
     )
   }
-  if (news.length + fallbackKeys.length > 0) noteCounts(sql, deviceId)
+  for (const algorithm of new Set(news.map((key) => key.algorithm))) forgetClaimed(sql, deviceId, algorithm)
+  if (news.length + fallbackKeys.length > 0) noteCounts(sql, deviceId, counts)
   return { ok: true }
+}
+
+/** Only where keys come in many: each look goes through all that are remembered. */
+function forgetClaimed(sql: Sql, deviceId: string, algorithm: string): void {
+  sql.exec(
+    `DELETE FROM one_time_keys WHERE device_id = ?1 AND algorithm = ?2 AND is_claimed = 1 AND id <=
+       (SELECT id FROM one_time_keys WHERE device_id = ?1 AND algorithm = ?2 AND is_claimed = 1
+        ORDER BY id DESC LIMIT 1 OFFSET ?3)`,
+    deviceId,
+    algorithm,
+    remembered,
+  )
 }
 
 /** Gives out keys: one-time keys as far as there are any, else the fallback key. Devices with neither are left out. */
@@ -75,17 +90,25 @@ export function claimKeys(sql: Sql, wanted: ClaimedDevices): GivenKeys {
   const given: GivenKeys = {}
   for (const [deviceId, algorithms] of Object.entries(wanted)) {
     const keys: Record<string, JsonValue> = {}
+    const counts = countKeys(sql, deviceId)
     for (const [algorithm, count] of Object.entries(algorithms)) {
-      for (const { name, json } of claim(sql, deviceId, algorithm, count)) keys[name] = JSON.parse(json)
+      for (const { name, json } of claim(sql, deviceId, algorithm, count, counts)) keys[name] = JSON.parse(json)
     }
     if (Object.keys(keys).length === 0) continue
-    noteCounts(sql, deviceId)
+    noteCounts(sql, deviceId, counts)
     given[deviceId] = keys
   }
   return given
 }
 
-function claim(sql: Sql, deviceId: string, algorithm: string, count: number): { name: string; json: string }[] {
+/** Takes what it gives out from `counts`. */
+function claim(
+  sql: Sql,
+  deviceId: string,
+  algorithm: string,
+  count: number,
+  counts: Record<string, number>,
+): { name: string; json: string }[] {
   const keys = sql
     .exec<{ id: number; key_id: string; json: string }>(
       `SELECT id, key_id, json FROM one_time_keys
@@ -97,14 +120,8 @@ function claim(sql: Sql, deviceId: string, algorithm: string, count: number): { 
     .toArray()
   for (const { id } of keys) sql.exec('UPDATE one_time_keys SET is_claimed = 1 WHERE id = ?', id)
   if (keys.length > 0) {
-    sql.exec(
-      `DELETE FROM one_time_keys WHERE device_id = ?1 AND algorithm = ?2 AND is_claimed = 1 AND id <=
-         (SELECT id FROM one_time_keys WHERE device_id = ?1 AND algorithm = ?2 AND is_claimed = 1
-          ORDER BY id DESC LIMIT 1 OFFSET ?3)`,
-      deviceId,
-      algorithm,
-      remembered,
-    )
+    counts[algorithm] = Math.max(0, (counts[algorithm] ?? 0) - keys.length)
+    if (counts[algorithm] === 0) delete counts[algorithm]
     return keys.map(({ key_id: keyId, json }) => ({ name: `${algorithm}:${keyId}`, json }))
   }
   const fallback = sql
@@ -122,16 +139,12 @@ function claim(sql: Sql, deviceId: string, algorithm: string, count: number): { 
   return fallback.map(({ key_id: keyId, json }) => ({ name: `${algorithm}:${keyId}`, json }))
 }
 
-/** Unclaimed keys of a device by algorithm. */
+/** Unclaimed keys of a device by algorithm, as they were noted last: every change notes them, so that nothing is counted. */
 export function countKeys(sql: Sql, deviceId: string): Record<string, number> {
-  const rows = sql
-    .exec<{ algorithm: string; count: number }>(
-      `SELECT algorithm, count(*) AS count FROM one_time_keys
-       WHERE device_id = ? AND is_claimed = 0 GROUP BY algorithm ORDER BY algorithm`,
-      deviceId,
-    )
-    .toArray()
-  return Object.fromEntries(rows.map(({ algorithm, count }) => [algorithm, count]))
+  const row = sql
+    .exec<{ counts: string }>('SELECT one_time_keys AS counts FROM devices WHERE device_id = ?', deviceId)
+    .toArray()[0]
+  return row ? JSON.parse(row.counts) : {}
 }
 
 /** Forgets the keys of a device that ended. */
@@ -140,7 +153,7 @@ export function dropKeys(sql: Sql, deviceId: string): void {
   sql.exec('DELETE FROM fallback_keys WHERE device_id = ?', deviceId)
 }
 
-function noteCounts(sql: Sql, deviceId: string): void {
+function noteCounts(sql: Sql, deviceId: string, counts: Readonly<Record<string, number>>): void {
   const unused = sql
     .exec<{ algorithm: string }>(
       'SELECT algorithm FROM fallback_keys WHERE device_id = ? AND is_used = 0 ORDER BY algorithm',
@@ -152,7 +165,12 @@ function noteCounts(sql: Sql, deviceId: string): void {
      ON CONFLICT(device_id) DO UPDATE
      SET one_time_keys = excluded.one_time_keys, unused_fallback_keys = excluded.unused_fallback_keys`,
     deviceId,
-    JSON.stringify(countKeys(sql, deviceId)),
+    JSON.stringify(inOrder(counts)),
     JSON.stringify(unused.map(({ algorithm }) => algorithm)),
   )
+}
+
+/** The order in which counting told them: a row that says the same is written the same. */
+function inOrder(counts: Readonly<Record<string, number>>): Record<string, number> {
+  return Object.fromEntries(Object.entries(counts).sort(([a], [b]) => (a < b ? -1 : 1)))
 }

@@ -1,4 +1,5 @@
 /** The rooms of a space. Spec: client-server-api/#spaces, data/api/client-server/space_hierarchy.yaml. */
+import { formatHierarchyToken, parseHierarchyToken } from '../hierarchy-token.ts'
 import { operation } from '../operation.ts'
 import { refuse } from '../refusal.ts'
 import { walkSpace } from '../space-hierarchy.ts'
@@ -20,26 +21,17 @@ export const getSpaceHierarchy = operation(
     const limit = wholeNumber(query, 'limit', 50, 50)
     if (limit === 0) refuse('invalid_param', 'limit must be greater than zero')
     const maxDepth = wholeNumber(query, 'max_depth', defaultDepth, mostDepth)
-    const skip = positionOf(query.get('from'), maxDepth, suggestedOnly)
-    const page = await walkSpace(env, { root, via: viaServers(query), reader, maxDepth, suggestedOnly, limit, skip })
+    const conditions = { maxDepth, suggestedOnly }
+    const from = positionOf(query.get('from'), conditions)
+    const page = await walkSpace(env, { root, via: viaServers(query), reader, limit, from, ...conditions })
     if (!page) return refuse('forbidden', 'You are not allowed to view this room')
-    const next = tokenOf(skip + page.rooms.length, maxDepth, suggestedOnly)
-    return { rooms: page.rooms, ...(page.more ? { next_batch: next } : {}) }
+    return { rooms: page.rooms, ...(page.next ? { next_batch: formatHierarchyToken(page.next, conditions) } : {}) }
   },
 )
 
-/** How many rooms were shown, of which walk. */
-function tokenOf(shown: number, maxDepth: number, suggestedOnly: boolean): string {
-  return `h${shown}-${maxDepth}-${suggestedOnly ? 's' : 'a'}`
-}
-
-/** "`max_depth` and `suggested_only` cannot be changed from the first request." */
-function positionOf(token: string | null, maxDepth: number, suggestedOnly: boolean): number {
-  if (token === null) return 0
-  const shown = Number(/^h(\d{1,6})-/.exec(token)?.[1])
-  if (Number.isNaN(shown)) return refuse('invalid_param', 'Unknown pagination token')
-  if (token !== tokenOf(shown, maxDepth, suggestedOnly)) {
-    return refuse('invalid_param', 'suggested_only and max_depth cannot change on paginated requests')
-  }
-  return shown
+function positionOf(token: string | null, conditions: { maxDepth: number; suggestedOnly: boolean }) {
+  if (token === null) return undefined
+  const position = parseHierarchyToken(token, conditions) ?? refuse('invalid_param', 'Unknown pagination token')
+  if (position !== 'other_conditions') return position
+  return refuse('invalid_param', 'suggested_only and max_depth cannot change on paginated requests')
 }

@@ -5,10 +5,13 @@
  *
  * Spec: server-server-api/#device-management.
  */
+import { membershipOf } from '#protocol/events/fields.ts'
 import type { RoomId } from '#protocol/identifiers/room-id.ts'
 import type { UserId } from '#protocol/identifiers/user-id.ts'
 
+import { memberIn } from '../members.ts'
 import type { Room } from '../room.ts'
+import { eventColumns, type EventRow } from '../stored-event.ts'
 
 /** Rooms with more members of other servers than this are not listed when they are joined. */
 const maxListed = 20_000
@@ -52,7 +55,7 @@ export class RemoteMemberIndex {
     const from = this.#pos ?? this.#saved
     if (from === pos) return
     const changed = from === undefined ? [] : this.#membersSince(from)
-    const isNew = from === undefined || (changed.some((user) => reader.isLocal(user)) && reader.localJoined().size < 2)
+    const isNew = from === undefined || changed.some((user) => reader.isLocal(user) && this.#cameOrWent(user, from))
     const wrote = isNew ? await this.#replace(roomId) : await this.#change(roomId, changed)
     this.#pos = pos
     if (wrote || pos - (this.#saved ?? 0) > saveEvery) {
@@ -61,10 +64,27 @@ export class RemoteMemberIndex {
     }
   }
 
-  /** The first of us came, perhaps after an absence: whoever was here meanwhile came by no event. */
+  /**
+   * Whether the first of us came since a position, or the last one went: not where somebody merely changed their name, since
+   * then the rows of all members would be written again.
+   */
+  #cameOrWent(user: UserId, pos: number): boolean {
+    const { reader } = this.#room
+    const isIn = reader.localJoined().has(user)
+    if (reader.localJoined().size > (isIn ? 1 : 0)) return false
+    const query = `SELECT ${eventColumns} FROM events WHERE pos > ? AND type = 'm.room.member' AND state_key = ? ORDER BY pos LIMIT 1`
+    const row = reader.sql.exec<EventRow>(query, pos, user).toArray()[0]
+    const group = row?.state_before ?? undefined
+    const before = group === undefined ? undefined : memberIn(this.#room, group, user)
+    const wasJoined = before !== undefined && membershipOf(before.pdu) === 'join'
+    return wasJoined !== isIn
+  }
+
+  /** The first of us came, perhaps after an absence: whoever was here meanwhile came by no event. Or nobody of us is left. */
   async #replace(roomId: RoomId): Promise<boolean> {
     const { reader } = this.#room
-    const remote = reader.usersWith('join').filter((user) => !reader.isLocal(user))
+    const isEmpty = reader.localJoined().size === 0
+    const remote = isEmpty ? [] : reader.usersWith('join').filter((user) => !reader.isLocal(user))
     if (remote.length > 0 || this.#saved !== undefined) {
       await this.#list.replace(roomId, remote.length > maxListed ? [] : remote)
     }

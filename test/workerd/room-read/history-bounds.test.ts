@@ -67,7 +67,7 @@ test('a page from an old position reads as many rows in a long room as in a shor
       page('b')()
       page('f')()
       room.reader.forget()
-      return [page('b'), page('f')].map((work) => countRows(room, work).read)
+      return [page('b'), page('f')].map((work) => countRows(room.reader, work).read)
     })
   // At most two blocks, which are not noted while they are not full, and the page.
   for (const count of [2000, 6000]) for (const read of await costOf(count)) expect(read).toBeLessThan(700)

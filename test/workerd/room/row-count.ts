@@ -1,14 +1,10 @@
-/** Rows that a piece of work reads and writes in a room's database: what is billed, and what shows work that grows. */
-import type { Room } from '../../../durable-objects/room/room.ts'
-
+/** Rows that a piece of work reads and writes in an object's database: what is billed, and what shows work that grows. */
 export interface RowCount {
   readonly read: number
   readonly written: number
 }
 
-/** Runs `work` on the room as it is handed in: with rows counted, and whatever memory it has. */
-export function countRows({ reader }: Room, work: () => void): RowCount {
-  const { sql } = reader
+export function countRows({ sql }: { readonly sql: SqlStorage }, work: () => void): RowCount {
   const cursors: { readonly rowsRead: number; readonly rowsWritten: number }[] = []
   const exec = sql.exec.bind(sql)
   const counting = (...args: Parameters<typeof exec>) => {

@@ -1,11 +1,12 @@
 /** Spaces and summaries: which rooms one is shown, in what order, and which one is not. Spec: #spaces, #room-summaries. */
-import { parseRoomId } from '#protocol/identifiers/room-id.ts'
+import { parseRoomId, type RoomId } from '#protocol/identifiers/room-id.ts'
 import { parseServerName } from '#protocol/identifiers/server-name.ts'
+import { parseUserId, type UserId } from '#protocol/identifiers/user-id.ts'
 import type { JsonObject } from '#protocol/json/json.ts'
 import { env } from 'cloudflare:test'
 import { beforeAll, describe, expect, test } from 'vitest'
 
-import { hierarchyForServer } from '../../../worker/space-hierarchy.ts'
+import { hierarchyForServer, walkSpace } from '../../../worker/space-hierarchy.ts'
 import { anonymous, registerUser, type User } from '../client.ts'
 import { at, createRoom, invite, join, ok, refused, setState } from '../rooms/rooms.ts'
 
@@ -16,12 +17,19 @@ interface Hierarchy {
 
 let alice: User
 let bob: User
+let bobId: UserId
 
 beforeAll(async () => {
   alice = await registerUser('space-alice')
   bob = await registerUser('space-bob')
+  bobId = parseUserId(bob.userId) ?? bobId
 })
 
+const id = (text: string): RoomId => {
+  const roomId = parseRoomId(text)
+  if (!roomId) throw new Error(`no room ID: ${text}`)
+  return roomId
+}
 const path = (roomId: string, query = '') => `/_matrix/client/v1${at(roomId, `/hierarchy${query}`)}`
 const hierarchy = (user: User, roomId: string, query = '') => ok(user.get<Hierarchy>(path(roomId, query)))
 const names = ({ rooms }: Hierarchy) => rooms.map(({ name }) => name)
@@ -104,6 +112,61 @@ describe('the tree of a space', () => {
     for (const wrong of [`from=${next_batch}`, `from=${next_batch}&max_depth=3&suggested_only=true`, 'from=nonsense']) {
       expect(await bob.get(path(root, `?${wrong}`))).toMatchObject(refused(400, 'M_INVALID_PARAM'))
     }
+  })
+
+  test('has each room once, whatever the pages, and a page does not ask again for those before it', async () => {
+    const [root, first, second, deep] = [await space('root'), await space('1'), await space('2'), await space('deep')]
+    const leaves: string[] = []
+    for (const name of ['a', 'b', 'c', 'd', 'e', 'f', 'g']) leaves.push(await publicRoom(name))
+    const [a = '', b = '', c = '', d = '', e = '', f = '', g = ''] = leaves
+    // Spaces in spaces, circles, and rooms that lie in several.
+    const tree = {
+      [root]: [a, first, b, second, c],
+      [first]: [d, deep, c, root],
+      [deep]: [e, first, a],
+      [second]: [e, deep, f, d, g],
+    }
+    for (const [parent, children] of Object.entries(tree)) {
+      for (const [n, child] of children.entries()) await link(parent, child, { order: `${n}` })
+    }
+    const whole = names(await hierarchy(bob, root))
+    expect(whole).toEqual(['root', 'a', '1', 'd', 'deep', 'e', 'c', 'b', '2', 'f', 'g'])
+    for (const limit of [1, 2, 3, 5, 10]) {
+      const seen: (string | undefined)[] = []
+      for (let from = '', pages = 0; pages < 12; pages++) {
+        const page = await hierarchy(bob, root, `?limit=${limit}${from}`)
+        seen.push(...names(page))
+        if (page.next_batch === undefined) break
+        from = `&from=${encodeURIComponent(page.next_batch)}`
+      }
+      expect(seen).toEqual(whole)
+    }
+    // A room that goes between two pages takes nothing with it.
+    const { next_batch = '' } = await hierarchy(bob, root, '?limit=8')
+    await ok(setState(alice, root, 'm.space.child', {}, second))
+    const rest = await hierarchy(bob, root, `?from=${encodeURIComponent(next_batch)}`)
+    expect(names(rest)).toEqual([])
+    await link(root, second, { order: '3' })
+
+    const calls: string[] = []
+    const namespace = new Proxy(env.ROOM, {
+      get: (target, name) => {
+        const method: unknown = Reflect.get(target, name, target)
+        if (typeof method !== 'function') return method
+        return (...args: unknown[]) => {
+          if (name === 'get') calls.push(String(args[0]))
+          return Reflect.apply(method, target, args)
+        }
+      },
+    })
+    const walk = { root: id(root), via: [], reader: bobId, maxDepth: 20, suggestedOnly: false, limit: 9 }
+    const page = await walkSpace({ ...env, ROOM: namespace }, { ...walk, from: undefined })
+    expect(page?.rooms).toHaveLength(9)
+    calls.length = 0
+    const last = await walkSpace({ ...env, ROOM: namespace }, { ...walk, from: page?.next })
+    expect(last?.rooms.map(({ name }) => name)).toEqual(['f', 'g'])
+    // The root, the space on the way, the two that are shown, and at most the rooms ahead of them.
+    expect(calls.length).toBeLessThanOrEqual(5)
   })
 
   test('leaves out rooms one may not know of', async () => {
