@@ -12,6 +12,7 @@ import type { UserId } from '#protocol/identifiers/user-id.ts'
 
 import { changeCurrentState } from './current-state.ts'
 import { extremitiesAfter } from './extremities.ts'
+import { entryDepth } from './federation/holes.ts'
 import { mergeState } from './merge-state.ts'
 import { applyRedactions } from './redactions.ts'
 import { noteRelation } from './relations.ts'
@@ -59,14 +60,17 @@ export function append(room: Room, arrival: Arrival): Appended {
       ? room.groups.child(stateBefore, new Map([[stateMapKey(pdu.type, pdu.state_key), nid]]))
       : stateBefore
   const isNews = outcome === outcomes.accepted && source !== 'history'
-  const pos = isNews ? reader.header().pos + 1 : undefined
+  const header = reader.header()
+  const pos = isNews ? header.pos + 1 : undefined
   const auth = stored?.auth ?? authNids(room, pdu)
   const row = { ...arrival, nid, pos, stateBefore, stateAfter, auth }
   const event = stored ? transactor.placeOutlier(row, stored) : transactor.insertEvent(row)
 
   const wasMissing = source !== 'own' && outcome !== outcomes.outlier && transactor.endMissing(pdu.event_id)
   const hasHole = counts && source !== 'own' && noteMissing(room, event)
-  if (hasHole && pos !== undefined) transactor.noteTimelineGap(pos)
+  // A room that is entered anew goes on from where the others are, not from where it ended here.
+  const isEntered = isNews && header.pos > 0 && header.extremities.length === 0
+  if ((hasHole || isEntered) && pos !== undefined) transactor.noteTimelineGap(pos)
   const changedMembers = isNews ? advance(room, event, wasMissing) : []
   // State that somebody else set meanwhile is not overwritten by what was meant for before.
   if (isNews && event.state_key !== undefined) transactor.cancelDelayedState(event, event.state_key)
@@ -95,7 +99,8 @@ function authNids({ reader }: Room, pdu: Pdu): Nid[] {
 function advance(room: Room, event: StoredEvent, isCited: boolean): UserId[] {
   const { reader, transactor } = room
   const header = reader.header()
-  const extremities = extremitiesAfter(room, header.extremities, event, isCited)
+  const isBuiltOn = isCited || isFromBefore(room, event)
+  const extremities = extremitiesAfter(room, header.extremities, event, isBuiltOn)
   const ends = extremities.map((nid) => (nid === event.nid ? event : reader.eventOf(nid)))
   const currentGroup = ends.length === 0 ? event.stateAfter : stateAfterAll(room, ends)
   const changed = changeCurrentState(room, header.currentGroup, currentGroup, event)
@@ -104,6 +109,17 @@ function advance(room: Room, event: StoredEvent, isCited: boolean): UserId[] {
     transactor.noteMergedState(event.pos, currentGroup)
   }
   return changed
+}
+
+/**
+ * Whether an event that comes late is of the time before this server entered the room. Very likely others were built on it
+ * then, which are not here; where none was, somebody who was there has it as an end, and will build on it. As an end of ours
+ * it would merge a past into the present that was merged long ago, and differently.
+ */
+function isFromBefore(room: Room, { depth }: StoredEvent): boolean {
+  const { reader } = room
+  const isLate = reader.header().extremities.some((nid) => reader.eventOf(nid).depth > depth)
+  return isLate && depth < entryDepth(room)
 }
 
 /** Remembers which prev_events are missing: backfill begins there. Returns whether any is. */

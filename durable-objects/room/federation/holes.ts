@@ -13,12 +13,23 @@ export interface Hole {
   readonly tries: number
 }
 
+/** Joins by which the room came here over another server. */
+const entries = `timeline_gaps JOIN events USING (pos)
+  WHERE type = 'm.room.member' AND sender = state_key AND substr(sender, instr(sender, ':') + 1) = ?`
+
 /** Depth of the join by which the room last came here over another server; 0 for a room that began here. */
 export function entryDepth({ reader }: Room): number {
-  const query = `SELECT depth FROM timeline_gaps JOIN events USING (pos)
-    WHERE type = 'm.room.member' AND sender = state_key AND substr(sender, instr(sender, ':') + 1) = ?
-    ORDER BY pos DESC LIMIT 1`
+  const query = `SELECT depth FROM ${entries} ORDER BY pos DESC LIMIT 1`
   return reader.sql.exec<{ depth: number }>(query, reader.serverName).toArray()[0]?.depth ?? 0
+}
+
+/** Positions after a position at which the room came here over another server, newest first. */
+export function entriesAfter({ reader }: Room, after: number): number[] {
+  const query = `SELECT pos FROM ${entries} AND pos > ? ORDER BY pos DESC`
+  return reader.sql
+    .exec<{ pos: number }>(query, reader.serverName, after)
+    .toArray()
+    .map(({ pos }) => pos)
 }
 
 /** Holes before events that came after the entry, those tried least first, then the newest. */

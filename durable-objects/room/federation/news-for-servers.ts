@@ -14,6 +14,7 @@ import type { JsonObject } from '#protocol/json/json.ts'
 import type { Room } from '../room.ts'
 import { serverSightOf } from '../server-visibility.ts'
 import type { Nid } from '../stored-event.ts'
+import { entriesAfter } from './holes.ts'
 import { farewells, partedBy, serverOf } from './parted-servers.ts'
 
 export interface ServerNews {
@@ -27,7 +28,7 @@ export interface ServerNews {
   readonly again?: boolean
 }
 
-/** More events than this behind, a server gets the newest alone: they lead it to the rest. */
+/** More events than this of one stay behind, a server gets the newest alone: they lead it to the rest. */
 const maxBehind = 50
 
 /** Live events that we send: made here, or let in by us as resident server (`relayed`). */
@@ -81,6 +82,12 @@ export class NewsForServers {
     await this.#tell({ roomId, after: Math.min(...positions) - 1, pos, destinations: [server], again: true })
   }
 
+  /** Servers that were in the room all the time, and of which we did not know: they get what they missed. */
+  async catchUp(servers: ServerName[], after: number): Promise<void> {
+    const { roomId, pos } = this.#room.reader.header()
+    if (servers.length > 0) await this.#tell({ roomId, after, pos, destinations: servers })
+  }
+
   async #tellAll(): Promise<void> {
     const { reader } = this.#room
     if (!reader.isKnown()) return
@@ -127,22 +134,7 @@ export function pdusFor(
   const { reader } = room
   if (!reader.isKnown()) return { pdus: [], upTo: after, more: false }
   const { pos } = reader.header()
-  const query = `SELECT nid, pos, type, state_key AS stateKey FROM events WHERE pos IS NOT NULL AND pos > ? AND outcome = 0 AND ${ours} ORDER BY pos DESC`
-  const rows = reader.sql.exec<{ nid: Nid; pos: number; type: string; stateKey: string | null }>(
-    query,
-    after,
-    reader.serverName,
-  )
-  const isIn = presenceSince(room, destination, after)
-  const goodbyes = new Set(farewells(room))
-  const chosen: { nid: Nid; pos: number; isWhole: boolean }[] = []
-  for (const { nid, pos, type, stateKey } of rows) {
-    const isTheirs = type === 'm.room.member' && stateKey !== null && serverOf(stateKey) === destination
-    const isWhole = isTheirs || isIn(nid)
-    if (isWhole || goodbyes.has(nid) || partedBy(room, reader.eventOf(nid)).has(destination))
-      chosen.push({ nid, pos, isWhole })
-    if (chosen.length === maxBehind) break
-  }
+  const chosen = [...chosenFor(room, destination, after)]
   const page = chosen.toReversed().slice(0, limit)
   const more = page.length < chosen.length
   const upTo = more ? (page.at(-1)?.pos ?? after) : pos
@@ -151,6 +143,47 @@ export function pdusFor(
     .events(page.map(({ nid }) => nid))
     .map(({ nid, pdu }) => (whole.has(nid) ? pdu.json : redact(reader.rules, pdu.json)))
   return { pdus, upTo, more }
+}
+
+interface Chosen {
+  readonly nid: Nid
+  readonly pos: number
+  readonly isWhole: boolean
+}
+
+/**
+ * What a server is sent of our events after a position, newest first. Of very many the newest lead it to the others, but only
+ * to those of one stay of ours: when we come back to a room, our join builds on what the others have, and nothing cites what
+ * we said last before we left.
+ *
+ *      a ◄── … ◄── b ◄── our join ◄── our newest
+ *             ▲
+ *             └── ours ◄── our leave, which nobody heard of
+ */
+function* chosenFor(room: Room, destination: ServerName, after: number): Generator<Chosen> {
+  const { reader } = room
+  const isIn = presenceSince(room, destination, after)
+  const goodbyes = new Set(farewells(room))
+  const query = `SELECT nid, pos, type, state_key AS stateKey FROM events
+    WHERE pos IS NOT NULL AND pos > ? AND pos < ? AND outcome = 0 AND ${ours} ORDER BY pos DESC`
+  let end = Number.MAX_SAFE_INTEGER
+  for (const entry of [...entriesAfter(room, after), after + 1]) {
+    const rows = reader.sql.exec<{ nid: Nid; pos: number; type: string; stateKey: string | null }>(
+      query,
+      entry - 1,
+      end,
+      reader.serverName,
+    )
+    let count = 0
+    for (const { nid, pos, type, stateKey } of rows) {
+      const isTheirs = type === 'm.room.member' && stateKey !== null && serverOf(stateKey) === destination
+      const isWhole = isTheirs || isIn(nid)
+      if (!isWhole && !goodbyes.has(nid) && !partedBy(room, reader.eventOf(nid)).has(destination)) continue
+      yield { nid, pos, isWhole }
+      if (++count === maxBehind) break
+    }
+    end = entry
+  }
 }
 
 /** Whether a server was in the room at an event after a position. As now, unless one of its users came or went since. */
