@@ -319,8 +319,11 @@ export const remoteMembers = sqliteTable(
 /** Keys of users of other servers as they were told last. See remote-keys.ts. */
 export const remoteKeys = sqliteTable('remote_keys', {
   userId: text('user_id').$type<UserId>().primaryKey(),
-  /** `{ device_keys, master_keys, self_signing_keys }`, each of this user alone. */
+  /** `{ device_keys, master_keys, self_signing_keys }`, each of this user alone; `{}` until they were told. */
   json: text('json').notNull(),
+  /** When their server was asked for that, and when it last said that something changed, in ms. */
+  toldAt: integer('told_at').notNull().default(0),
+  changedAt: integer('changed_at').notNull().default(0),
 })
 
 /** Media uploaded here, and media of other servers of which a copy is kept. The bytes are in R2. */

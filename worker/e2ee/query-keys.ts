@@ -58,6 +58,7 @@ export async function queryEverywhere(
   const others = new Map([...wanted].filter(([userId]) => serverNameOf(userId) !== serverName))
   const answer = await queryLocal(env, local, reader)
   const told = new Map<UserId, JsonObject>()
+  const askedAt = Date.now()
   const failures = await askServers(env, others, {
     path: '/_matrix/federation/v1/user/keys/query',
     body: (users) => ({ device_keys: Object.fromEntries(users) }),
@@ -68,7 +69,7 @@ export async function queryEverywhere(
     },
     timeoutMs,
   })
-  if (told.size > 0) later(rememberKeys(env, told))
+  if (told.size > 0) later(rememberKeys(env, told, askedAt))
   await recall(env, answer, others, failures)
   await addOwnSignatures(env, reader, [...others.keys()], answer.master_keys)
   return { ...answer, failures }
@@ -100,7 +101,7 @@ function toldOf({ device_keys, master_keys, self_signing_keys }: QueriedKeys, us
   return { device_keys: of(device_keys), master_keys: of(master_keys), self_signing_keys: of(self_signing_keys) }
 }
 
-/** For users whose servers failed: what they told last. A server of which that answers everything has not failed. */
+/** For users whose servers failed: what they told last, unless it is known to be old. A server of which that answers everything has not failed. */
 async function recall(
   env: Env,
   answer: QueriedKeys,

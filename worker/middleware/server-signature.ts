@@ -12,6 +12,7 @@ import { parseXMatrix } from '#protocol/signing/x-matrix.ts'
 
 import type { Env } from '../env.ts'
 import { keyRing } from '../federation-client/key-ring.ts'
+import { noteVoice } from '../federation-client/silent-servers.ts'
 import { refuse } from '../refusal.ts'
 import { serverIdentity } from '../server-identity.ts'
 
@@ -44,5 +45,6 @@ export async function originOf(request: Request, content: string | undefined, en
   if (!signed || !signature || !crypto.verify(signed, signature, key.publicKey)) {
     return refuse('unauthenticated_server', 'The signature of the request is wrong')
   }
+  noteVoice(header.origin)
   return header.origin
 }

@@ -10,7 +10,7 @@ import { nodeCrypto } from '../../../worker/node-crypto.ts'
 import { registerUser } from '../client.ts'
 import { joinOver, otherServer, type OtherServer, serversAnswer } from '../federation/other-server.ts'
 import { createRoom, ok } from '../rooms/rooms.ts'
-import { newDevice, query } from './devices.ts'
+import { newDevice, type Queried, query, withKeys } from './devices.ts'
 
 const far = 'keys.test:8448'
 const bob = { userId: `@bob:${far}`, deviceId: 'PHONE' }
@@ -87,4 +87,93 @@ test('of users one shares a room with, keys are remembered for when their server
   const both = await query(alice, bob, { userId: `@dave:${far}` })
   expect(both.device_keys).toHaveProperty([bob.userId])
   expect(both.failures).toHaveProperty([far])
+})
+
+/** Bob's server says that his devices changed. */
+let transactions = 0
+async function tellOfBob(edu_type = 'm.device_list_update'): Promise<void> {
+  const content = { user_id: bob.userId, device_id: 'TABLET', stream_id: ++transactions, prev_id: [] }
+  const body = { origin: far, origin_server_ts: 1, pdus: [], edus: [{ edu_type, content }] }
+  await ok(other.ask('PUT', `/send/rk${transactions}`, body))
+}
+
+/** What is known of Bob when his server cannot be asked. */
+async function offline(alice: Parameters<typeof query>[0]) {
+  vi.restoreAllMocks()
+  serversAnswer({})
+  const { device_keys, failures } = await query(alice, bob)
+  return {
+    devices: Object.keys(device_keys[bob.userId] ?? {}),
+    known: Object.hasOwn(device_keys, bob.userId),
+    failures,
+  }
+}
+
+test.each(['m.device_list_update', 'm.signing_key_update'])(
+  'what was remembered before %s is not taken for the newest, until it is told anew',
+  async (edu) => {
+    const alice = await registerUser(`rs_alice_${edu.slice(2, 8)}`)
+    const room = await createRoom(alice, { preset: 'public_chat', room_version: '11' })
+    await joinOver(other, bob.userId, room)
+    const { deviceKeys } = newDevice(bob)
+    const remembered = { devices: [bob.deviceId], known: true, failures: {} }
+    const unknown = { devices: [], known: false, failures: { [far]: expect.anything() } }
+    await vi.waitFor(async () => {
+      answers(deviceKeys)
+      await query(alice, bob)
+      expect(await offline(alice)).toEqual(remembered)
+    })
+    await tellOfBob(edu)
+    // A client that was given the old list would think that it has the newest, and not ask again.
+    expect(await offline(alice)).toEqual(unknown)
+    vi.restoreAllMocks()
+    await tellOfBob(edu)
+    answers(deviceKeys)
+    expect((await query(alice, bob)).failures).toEqual({})
+    await vi.waitFor(async () => expect(await offline(alice)).toEqual(remembered))
+
+    // An answer that was on its way when the change was told may be from before it.
+    await tellOfBob(edu)
+    vi.restoreAllMocks()
+    let release = () => {}
+    const released = new Promise<void>((resolve) => (release = resolve))
+    const body = { device_keys: { [bob.userId]: { [bob.deviceId]: deviceKeys } } }
+    const asked = serversAnswer({ [far]: () => released.then(() => body) })
+    const slow = query(alice, bob)
+    await vi.waitFor(() => expect(asked).not.toEqual([]))
+    await tellOfBob(edu)
+    release()
+    expect((await slow).device_keys[bob.userId]).toHaveProperty([bob.deviceId])
+    expect(await offline(alice)).toEqual(unknown)
+  },
+)
+
+test('a server that cannot be reached is not asked again at once, but when it is heard of', async () => {
+  const alice = await registerUser('rq_alice')
+  const dave = { userId: `@dave:${far}` }
+  vi.restoreAllMocks()
+  await tellOfBob()
+  const silent = serversAnswer({})
+  for (const _ of [1, 2, 3]) expect((await query(alice, dave)).failures).toHaveProperty([far])
+  expect(silent.filter((asked) => asked.endsWith('/user/keys/query'))).toHaveLength(1)
+  vi.restoreAllMocks()
+  await tellOfBob()
+  answers(newDevice(bob).deviceKeys)
+  expect((await query(alice, dave)).failures).toEqual({})
+})
+
+test('a server that never answers keeps nobody else waiting longer than the client does', async () => {
+  const alice = await registerUser('rn_alice')
+  await withKeys(alice)
+  vi.restoreAllMocks()
+  await tellOfBob()
+  serversAnswer({ [far]: () => new Promise(() => {}) })
+  const wanted = { device_keys: { [alice.userId]: [], [bob.userId]: [] }, timeout: 300 }
+  const answer = await ok(alice.post<Queried>('/keys/query', wanted))
+  expect(answer.device_keys[alice.userId]).toHaveProperty([alice.deviceId])
+  expect(answer.failures).toHaveProperty([far])
+  // The client was in a hurry: that says nothing about the server.
+  vi.restoreAllMocks()
+  answers(newDevice(bob).deviceKeys)
+  expect((await query(alice, bob)).failures).toEqual({})
 })

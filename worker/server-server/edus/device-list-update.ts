@@ -8,6 +8,7 @@ import { parseUserId, serverNameOf, type UserId } from '#protocol/identifiers/us
 import { own } from '#protocol/json/json.ts'
 
 import { limiter } from '../../../durable-objects/shared/limit.ts'
+import { noteRemoteKeyChange } from '../../accounts/remote-keys.ts'
 import { roomsOfRemoteUser } from '../../accounts/remote-members.ts'
 import { tellOfDevices } from '../../e2ee/announcer.ts'
 import type { Env } from '../../env.ts'
@@ -21,6 +22,8 @@ export const receiveDeviceListUpdate: EduHandler = async (env, origin, content) 
   const userId = parseUserId(own(content, 'user_id'))
   // A server speaks for its own users only.
   if (!userId || serverNameOf(userId) !== origin) return
+  // First: a client that asks as soon as it is told must not be answered with what was known before.
+  await noteRemoteKeyChange(env, userId, Date.now())
   await tellOfDevices(env, userId, await usersWith(env, userId))
 }
 
