@@ -6,7 +6,7 @@ import { formatTimelineToken } from '#protocol/sync/timeline-token.ts'
 
 import { timelineEventBundled, timelineEvents } from './bundled-events.ts'
 import { type ClientEvent, type EventFormat, stateEvent } from './client-event.ts'
-import { type EventRequest, visibleEvent } from './event-by-id.ts'
+import { type EventRequest, shownEvent } from './event-by-id.ts'
 import { type Choice, readPage } from './history-page.ts'
 import { type Direction, pointAfter, pointBefore } from './history-walk.ts'
 import { sendersIn } from './lazy-members.ts'
@@ -37,13 +37,14 @@ const maxLimit = 100
 /** The event and what the reader may see around it; `unknown_event` if they may not see the event itself. */
 export function eventContext(room: Room, request: ContextRequest, now: number): Outcome<EventContext> {
   const view = viewIfInside(room, request.reader)
-  const event = view && visibleEvent(view, request.eventId)
+  const { ignoredUsers = [] } = request
+  const event = view && shownEvent(view, request.eventId, ignoredUsers)
   if (!event) return fail('unknown_event')
   const limit = Math.min(Math.max(request.limit, 0), maxLimit)
   const before = around(view, event, 'b', Math.floor(limit / 2), request)
   const after = around(view, event, 'f', limit - Math.floor(limit / 2), request)
   const format: EventFormat = { now, deviceId: request.deviceId, withRoomId: true }
-  const bundle = { ...format, ignoredUsers: request.ignoredUsers ?? [] }
+  const bundle = { ...format, ignoredUsers }
   return {
     ok: true,
     start: formatTimelineToken({ kind: 'history', at: pointBefore(before.at(-1) ?? event) }),

@@ -14,17 +14,23 @@ export interface EventRequest {
   readonly reader: UserId
   readonly deviceId?: string
   readonly eventId: EventId
-  /** Left out of what is bundled with the event. */
+  /** Their events are not shown, nor bundled with one. */
   readonly ignoredUsers?: readonly string[]
 }
 
 /** The event, or `unknown_event`: "The event was not found or you do not have permission to read this event." */
 export function eventById(room: Room, request: EventRequest, now: number): Outcome<{ event: ClientEvent }> {
   const view = viewIfInside(room, request.reader)
-  const event = view && visibleEvent(view, request.eventId)
-  if (!event) return fail('unknown_event')
   const { deviceId, ignoredUsers = [] } = request
+  const event = view && shownEvent(view, request.eventId, ignoredUsers)
+  if (!event) return fail('unknown_event')
   return { ok: true, event: timelineEventBundled(view, event, { now, deviceId, withRoomId: true, ignoredUsers }) }
+}
+
+/** The same, unless it is by somebody whom the reader ignores. Spec: client-server-api/#ignoring-users. */
+export function shownEvent(view: View, eventId: EventId, ignoredUsers: readonly string[]): StoredEvent | undefined {
+  const event = visibleEvent(view, eventId)
+  return event?.state_key === undefined && event && ignoredUsers.includes(event.sender) ? undefined : event
 }
 
 /** The event of that ID, if the reader may see it. */

@@ -26,6 +26,7 @@ import { heldState, membersChanged } from './state-slice.ts'
 import type { GroupId, StoredEvent } from './stored-event.ts'
 import { summaryFor } from './summary.ts'
 import { timelineSlice } from './timeline-slice.ts'
+import { typistsFor } from './typing.ts'
 import { unreadCounts } from './unread.ts'
 
 /** `member` is the reader's join, `group` the current state. */
@@ -86,12 +87,12 @@ function nothingButTyping(asked: Asked, from: { pos: number; typing: number }): 
 }
 
 function ephemeral({ view, request }: Asked, from: { pos: number; typing: number } | null): JsonObject[] {
-  const { memory, reader } = view.room
-  const { typing } = memory
+  const { typing } = view.room.memory
   const isNews = from === null ? !typing.isQuiet : from.typing !== typing.version
-  const typists = isNews ? typing.users.filter((user) => reader.membership(user) === 'join') : []
+  const { ignoredUsers = [] } = request
+  const typists = isNews ? typistsFor(view.room, ignoredUsers) : []
   const events = [
-    ...receiptEvents(view, from?.pos ?? 0),
+    ...receiptEvents(view, from?.pos ?? 0, ignoredUsers),
     ...(isNews ? [{ type: 'm.typing', content: { user_ids: typists } }] : []),
   ]
   return events.filter((event) => passesFilter(request.filter.ephemeral, event))

@@ -108,15 +108,16 @@ const maxReceipts = 1000
 
 /**
  * The `m.receipt` events for what changed after a position, one per thread since a user may have receipts of several
- * threads at one event. Leaves out what points to events that the reader may not see.
+ * threads at one event. Leaves out what points to events that the reader may not see, and receipts of those they ignore.
  */
-export function receiptEvents(view: View, after: number): EphemeralEvent[] {
+export function receiptEvents(view: View, after: number, ignoredUsers: readonly string[]): EphemeralEvent[] {
   const { reader: sqlReader } = view.room
   const query = `SELECT user_id, receipt_type, thread_id, event_id, ts FROM receipts
     WHERE pos > ?1 AND (receipt_type = 'm.read' OR user_id = ?2) ORDER BY user_id = ?2 DESC, pos DESC LIMIT ?3`
   const rows = sqlReader.sql.exec<ReceiptRow>(query, after, view.reader, maxReceipts).toArray()
   const threads = new Map<string, Map<EventId, Map<string, Map<UserId, JsonObject>>>>()
   for (const { user_id, receipt_type, thread_id, event_id, ts } of rows) {
+    if (ignoredUsers.includes(user_id)) continue
     // Unknown events are those of another server that have not come yet.
     const event = sqlReader.eventById(event_id)
     if (event && !view.mayRead(event)) continue

@@ -26,6 +26,11 @@ export function setTyping(
   return { ok: true, changed: memory.typing.set(user, typing ? now + timeoutMs : undefined, now) }
 }
 
+/** Who is shown as typing to somebody who ignores these users. Spec: client-server-api/#ignoring-users. */
+export function typistsFor({ reader, memory }: Room, ignoredUsers: readonly string[]): UserId[] {
+  return memory.typing.users.filter((user) => reader.membership(user) === 'join' && !ignoredUsers.includes(user))
+}
+
 export class Typing {
   #version = 0
   /** Until when each types, in milliseconds since 1970. */

@@ -12,6 +12,7 @@ import {
   inviteVerdict,
   type InviteVerdict,
 } from '#protocol/invite-permission.ts'
+import { ignoredIn } from '#protocol/ignored-users.ts'
 import { isObject, type JsonObject, own } from '#protocol/json/json.ts'
 
 import type { Sql } from '../shared/sql.ts'
@@ -103,8 +104,7 @@ export function roomAccountDataAfter(sql: Sql, roomId: RoomId | '', position: nu
 /** Users whose events and invites this user does not want. Spec: client-server-api/#ignoring-users. */
 export function ignoredUsers(sql: Sql): string[] {
   const content = getAccountData(sql, { type: 'm.ignored_user_list' })
-  const list = content && own(content, 'ignored_users')
-  return isObject(list) ? Object.keys(list) : []
+  return content ? ignoredIn(content) : []
 }
 
 /** What becomes of an invite: those by ignored users and on certain lists are not shown. Spec: #invite-permission, MSC4155. */

@@ -8,6 +8,7 @@ import type { RoomId } from '#protocol/identifiers/room-id.ts'
 
 import type { PushNews, PushNewsRequest } from '../room/push-news.ts'
 import type { Sql } from '../shared/sql.ts'
+import { hiddenInviters } from './account-data.ts'
 
 /** The first pusher was set: every room that is known begins with what comes next. */
 export function beginRooms(sql: Sql): void {
@@ -55,6 +56,14 @@ export function rulesAt(sql: Sql, roomId: RoomId): number {
       WHERE room_id = '' AND type IN ('m.push_rules', 'm.ignored_user_list')),
     (SELECT coalesce(max(position), 0) FROM thread_subscriptions WHERE room_id = ?)) AS at`
   return sql.exec<{ at: number }>(query, roomId).toArray()[0]?.at ?? 0
+}
+
+/** Where a room stands to which the user was invited by somebody whose invites are not shown. */
+export function hiddenInvite(sql: Sql, roomId: RoomId): { readonly pos: number } | undefined {
+  const query = `SELECT rooms.pos, by_user AS inviter FROM rooms JOIN room_facts USING (room_id)
+    WHERE room_id = ? AND membership = 'invite' AND by_user IS NOT NULL`
+  const [row] = sql.exec<{ pos: number; inviter: string }>(query, roomId).toArray()
+  return row && hiddenInviters(sql)(row.inviter) ? { pos: row.pos } : undefined
 }
 
 /** Rooms that may have moved on from what was looked through: after a restart, when memory of it is lost. */

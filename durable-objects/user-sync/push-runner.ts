@@ -38,7 +38,7 @@ import {
   queueNotifications,
   unreadTotal,
 } from './pushers.ts'
-import { isAhead, notePushNews, pushStart, roomsToLookThrough, rulesAt } from './push-rooms.ts'
+import { hiddenInvite, isAhead, notePushNews, pushStart, roomsToLookThrough, rulesAt } from './push-rooms.ts'
 import { getRoomPushRules } from './push-rules.ts'
 
 /** What became of a notification; `gone`: the pusher is to be ended. */
@@ -124,6 +124,8 @@ export class PushRunner {
   async #askRoom(roomId: RoomId): Promise<void> {
     const sql = this.#sql
     const judgedAt = rulesAt(sql, roomId)
+    const hidden = hiddenInvite(sql, roomId)
+    if (hidden) return notePushNews(sql, roomId, { ...hidden, unread: 0 }, judgedAt)
     const request = {
       ...pushStart(sql, roomId),
       reader: this.#world.userId,

@@ -101,6 +101,8 @@ function read(sql: Sql, stream: Stream, scope: Scope, now: number): Omit<Read, '
   const toDevice = toDeviceAfter(sql, deviceId, token?.toDevice ?? 0, stream.position)
   const accountData = accountDataAfter(sql, everything ? 0 : token.read)
   const rooms = roomsToServe(sql, scope, accountData)
+  const presence = scope.presence === undefined ? [] : presenceAfter(sql, token?.read ?? 0, everything, now)
+  const ignored = rooms.length > 0 || presence.length > 0 ? ignoredUsers(sql) : []
   const next: SinceToken = { read: stream.position, served: 0, toDevice: toDevice.upTo }
   return {
     ok: true,
@@ -113,8 +115,8 @@ function read(sql: Sql, stream: Stream, scope: Scope, now: number): Omit<Read, '
     toDevice: toDevice.events,
     // The holder of a foreign token knows devices that may be others by now.
     deviceLists: token || scope.isForeign ? deviceListsAfter(sql, token?.read ?? 0) : { changed: [], left: [] },
-    presence: scope.presence === undefined ? [] : presenceAfter(sql, token?.read ?? 0, everything, now),
-    ignoredUsers: rooms.length > 0 ? ignoredUsers(sql) : [],
+    presence: presence.filter(({ sender }) => !ignored.includes(sender)),
+    ignoredUsers: ignored,
     ...getRoomsPushRules(
       sql,
       rooms.map(({ roomId }) => roomId),

@@ -4,9 +4,12 @@
  * Spec: client-server-api/#send-to-device-messaging "Server behaviour": kept until the device comes back with a token that
  * proves delivery, given in order of arrival, at most 100 at a time.
  */
+import type { UserId } from '#protocol/identifiers/user-id.ts'
+import { isHiddenToDevice } from '#protocol/ignored-users.ts'
 import type { JsonObject } from '#protocol/json/json.ts'
 
 import type { Sql } from '../shared/sql.ts'
+import { ignoredUsers } from './account-data.ts'
 import { advance, type Stream } from './stream.ts'
 
 export interface ToDeviceEvent {
@@ -39,9 +42,18 @@ export interface ToDeviceDelivery {
   readonly messages: Readonly<Record<string, JsonObject>>
 }
 
-/** Queues messages unless they came before; false if they did. `today` in days since 1970. */
-export function deliverToDevices(sql: Sql, stream: Stream, delivery: ToDeviceDelivery, today: number): boolean {
+/**
+ * Queues messages unless they came before, or are kept from a user (`self`) who ignores their sender; false if so. `today` in
+ * days since 1970.
+ */
+export function deliverToDevices(
+  sql: Sql,
+  stream: Stream,
+  delivery: ToDeviceDelivery,
+  { self, today }: { readonly self: UserId; readonly today: number },
+): boolean {
   const { sender, messageId, type, messages } = delivery
+  if (isHiddenToDevice(type) && sender !== self && ignoredUsers(sql).includes(sender)) return false
   const noted = sql.exec(
     'INSERT INTO to_device_seen(sender, message_id, day) VALUES (?, ?, ?) ON CONFLICT DO NOTHING RETURNING day',
     sender,

@@ -189,11 +189,13 @@ export class UserSyncDO extends DurableObject<Env> {
    * next change is wanted as well, read or not: a client of sliding sync is here.
    */
   async roomChanged(change: RoomChange & { rings?: number }): Promise<boolean> {
-    this.#push((pushes) => pushes.told(change))
     beginDay(this.#sql, this.#stream, Date.now())
     const before = membershipIn(this.#sql, change.roomId)
     const isListening = Date.now() < this.#slidAt + stillListening || hasSlidingWaiter(this.ctx)
-    if (!noteChange(this.#sliding, change, !isListening)) return isListening
+    const isNews = noteChange(this.#sliding, change, !isListening)
+    // Whether an invite may ring depends on who it is by, which has just been noted.
+    this.#push((pushes) => pushes.told(change))
+    if (!isNews) return isListening
     this.#wake()
     const isNewcomer = before !== 'join' && membershipIn(this.#sql, change.roomId) === 'join'
     if (!isNewcomer) return isListening
@@ -792,9 +794,9 @@ export class UserSyncDO extends DurableObject<Env> {
 
   /** Messages for devices of this user, which must exist. Sent again they are no news. */
   async deliverToDevices(delivery: ToDeviceDelivery): Promise<void> {
-    const today = dayOf(Date.now())
+    const when = { self: this.#userId(), today: dayOf(Date.now()) }
     beginDay(this.#sql, this.#stream, Date.now())
-    if (deliverToDevices(this.#sql, this.#stream, delivery, today)) this.#wake()
+    if (deliverToDevices(this.#sql, this.#stream, delivery, when)) this.#wake()
   }
 
   /** Queues a send-to-device message for a device of this user. */

@@ -1,7 +1,7 @@
 /** What reading history takes besides the room: tokens of `/sync`, which only the user's object understands, and whom the user ignores. */
 import type { RoomId } from '#protocol/identifiers/room-id.ts'
 import type { UserId } from '#protocol/identifiers/user-id.ts'
-import { isObject, own } from '#protocol/json/json.ts'
+import { ignoredIn, withoutSelf } from '#protocol/ignored-users.ts'
 import { formatTimelineToken, parseTimelineToken } from '#protocol/sync/timeline-token.ts'
 
 import type { Env } from '../env.ts'
@@ -25,8 +25,7 @@ export async function pointInRoom(
 }
 
 /** Spec: client-server-api/#ignoring-users: their events, "with the exception of state events", are not received. */
-export async function ignoredBy(env: Env, user: UserId): Promise<string[]> {
+export async function ignoredBy(env: Env, user: UserId): Promise<readonly string[]> {
   const list = await userSyncOf(env, user).getAccountData({ type: 'm.ignored_user_list' })
-  const users = list.ok ? own(list.content, 'ignored_users') : undefined
-  return isObject(users) ? Object.keys(users) : []
+  return list.ok ? withoutSelf(ignoredIn(list.content), user) : []
 }

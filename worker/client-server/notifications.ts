@@ -6,6 +6,7 @@
  * the rooms in which something happened last.
  */
 import type { RoomId } from '#protocol/identifiers/room-id.ts'
+import { withoutSelf } from '#protocol/ignored-users.ts'
 import { withFollowed } from '#protocol/push-rules/stored-rules.ts'
 
 import { limiter } from '../../durable-objects/shared/limit.ts'
@@ -32,7 +33,14 @@ export const getNotifications = operation(
       limit: maxRooms,
     })
     // One more, to know whether there is a next page.
-    const asked = { reader: userId, deviceId, ignoredUsers, before, onlyHighlights, limit: limit + 1 }
+    const asked = {
+      reader: userId,
+      deviceId,
+      ignoredUsers: withoutSelf(ignoredUsers, userId),
+      before,
+      onlyHighlights,
+      limit: limit + 1,
+    }
     const limited = limiter(atOnce)
     const ask = (roomId: RoomId) =>
       roomOf(env, roomId).notifications({ ...asked, pushRules: withFollowed(pushRules, followed, roomId) })

@@ -5,6 +5,7 @@ import { isPublished } from '../accounts/public-rooms.ts'
 import { operation } from '../operation.ts'
 import { roomOf, unwrapAsMember } from '../rooms.ts'
 import { userSyncOf } from '../sync/user-sync.ts'
+import { ignoredBy } from './history-reader.ts'
 import { wholeNumber } from './parameters.ts'
 
 /** Spec: client-server-api/#get_matrixclientv3roomsroomidinitialsync */
@@ -14,8 +15,9 @@ export const roomInitialSync = operation(
   async ({ env, requester: { userId: reader, deviceId }, path: { roomId }, query }) => {
     const room = roomOf(env, roomId)
     const limit = wholeNumber(query, 'limit', 20, 100)
+    const ignoredUsers = await ignoredBy(env, reader)
     const { events: state } = unwrapAsMember(await room.stateEvents({ reader }))
-    const page = unwrapAsMember(await room.messages({ reader, deviceId, dir: 'b', limit }))
+    const page = unwrapAsMember(await room.messages({ reader, deviceId, dir: 'b', limit, ignoredUsers }))
     const mine = state.find(({ type, state_key }) => type === 'm.room.member' && state_key === reader)
     const membership = mine && own(mine.content, 'membership')
     return {

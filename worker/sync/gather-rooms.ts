@@ -7,6 +7,7 @@
 import { type RoomEventFilter, type RoomFilter, wantsRoom } from '#protocol/filters/filter.ts'
 import type { RoomId } from '#protocol/identifiers/room-id.ts'
 import type { UserId } from '#protocol/identifiers/user-id.ts'
+import { withoutSelf } from '#protocol/ignored-users.ts'
 import type { JsonObject } from '#protocol/json/json.ts'
 import { withFollowed } from '#protocol/push-rules/stored-rules.ts'
 
@@ -102,7 +103,7 @@ async function readSlice(
         eventFormat: reader.eventFormat,
         fullState: reader.fullState,
         useStateAfter: reader.useStateAfter,
-        ignoredUsers,
+        ignoredUsers: withoutSelf(ignoredUsers, reader.userId),
         pushRules: withFollowed(pushRules, followed, roomId),
       })
     } catch (error) {

@@ -5,6 +5,7 @@
  */
 import type { RoomId } from '#protocol/identifiers/room-id.ts'
 import type { UserId } from '#protocol/identifiers/user-id.ts'
+import { withoutSelf } from '#protocol/ignored-users.ts'
 import type { JsonObject } from '#protocol/json/json.ts'
 import { withFollowed } from '#protocol/push-rules/stored-rules.ts'
 
@@ -76,7 +77,7 @@ export async function gatherSliding(env: Env, reader: SlidingReader, read: Slidi
 
 function sliceRequest({ userId, deviceId }: SlidingReader, read: SlidingRead, asked: SlidingRoom) {
   const { given, config, liveAfter, receipts, typing } = asked
-  const { ignoredUsers } = read
+  const ignoredUsers = withoutSelf(read.ignoredUsers, userId)
   const pushRules = withFollowed(read.pushRules, read.followed, asked.roomId)
   const connection = String(read.connection)
   return { reader: userId, deviceId, connection, given, config, liveAfter, receipts, typing, ignoredUsers, pushRules }

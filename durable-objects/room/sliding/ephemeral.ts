@@ -7,6 +7,7 @@
 import { isObject, type JsonObject, own } from '#protocol/json/json.ts'
 
 import { receiptEvents } from '../receipts.ts'
+import { typistsFor } from '../typing.ts'
 import type { View } from '../visibility.ts'
 import type { Span } from './inside-slice.ts'
 import type { SlidingAsked, SlidingSlice } from './sliding-slice.ts'
@@ -20,19 +21,24 @@ export interface Ephemeral {
 export function ephemeralFor({ view, sliding }: SlidingAsked, span: Span, isIn: boolean): Ephemeral {
   const from = span.initial ? undefined : sliding.given
   if (!isIn) return { events: {}, hasRead: false }
-  const receipt = sliding.receipts ? receiptsFor(view, span, from?.pos ?? 0) : undefined
-  const typing = sliding.typing ? typingFor(view, from?.typing) : undefined
+  const receipt = sliding.receipts ? receiptsFor(view, span, from?.pos ?? 0, sliding.ignoredUsers) : undefined
+  const typing = sliding.typing ? typingFor(view, from?.typing, sliding.ignoredUsers) : undefined
   return {
     events: { ...(receipt ? { receipt } : {}), ...(typing ? { typing } : {}) },
     hasRead: from ? hasReadSince(view, from.pos) : false,
   }
 }
 
-function receiptsFor(view: View, { initial, expanded, timeline }: Span, from: number): JsonObject | undefined {
+function receiptsFor(
+  view: View,
+  { initial, expanded, timeline }: Span,
+  from: number,
+  ignoredUsers: readonly string[],
+): JsonObject | undefined {
   const isNew = initial || expanded
   const shown = new Set<string>(timeline?.events.map(({ event_id }) => event_id))
   const content: Record<string, Record<string, Record<string, JsonObject>>> = {}
-  for (const event of receiptEvents(view, isNew ? 0 : from)) {
+  for (const event of receiptEvents(view, isNew ? 0 : from, ignoredUsers)) {
     for (const [eventId, types] of entries(event.content)) {
       for (const [type, users] of entries(types)) {
         for (const [user, receipt] of entries(users)) {
@@ -54,11 +60,10 @@ function entries(object: JsonObject): [string, JsonObject][] {
   })
 }
 
-function typingFor({ room }: View, known: number | undefined): JsonObject | undefined {
+function typingFor({ room }: View, known: number | undefined, ignoredUsers: readonly string[]): JsonObject | undefined {
   const { typing } = room.memory
   if (known === undefined ? typing.isQuiet : known === typing.version) return undefined
-  const users = typing.users.filter((user) => room.reader.membership(user) === 'join')
-  return { type: 'm.typing', content: { user_ids: users } }
+  return { type: 'm.typing', content: { user_ids: typistsFor(room, ignoredUsers) } }
 }
 
 function hasReadSince({ room, reader }: View, pos: number): boolean {

@@ -11,6 +11,7 @@ import { addDevice, endDevice } from '../../../durable-objects/user-sync/devices
 import { getFilter, storeFilter } from '../../../durable-objects/user-sync/filters.ts'
 import { applyRoomChange, commitServed, type Membership } from '../../../durable-objects/user-sync/marks.ts'
 import { migrations } from '../../../durable-objects/user-sync/migrations.ts'
+import { notePresence } from '../../../durable-objects/user-sync/presence.ts'
 import { beginDay, gapsBetween } from '../../../durable-objects/user-sync/prune.ts'
 import { hasNews, type Read, readStream } from '../../../durable-objects/user-sync/read.ts'
 import { loadStream } from '../../../durable-objects/user-sync/stream.ts'
@@ -254,6 +255,22 @@ describe('account data', () => {
     expect(user.read().ignoredUsers).toEqual(['@eve:x'])
     setAccountData(user.sql, user.stream, { type: 'm.ignored_user_list' }, { ignored_users: ['@eve:x'] })
     expect(user.read().ignoredUsers).toEqual([])
+  })
+
+  test('does not tell of those whom the user ignores that they are there', () => {
+    const user = newUser()
+    const [eve, bo] = [parseUserId('@eve:x'), parseUserId('@bo:x')]
+    if (!eve || !bo) throw new TypeError('no user ID')
+    for (const each of [eve, bo])
+      notePresence(user.sql, user.stream, each, { presence: 'online', lastActive: 0, statusMsg: undefined })
+    setAccountData(user.sql, user.stream, { type: 'm.ignored_user_list' }, { ignored_users: { [eve]: {} } })
+    const read = readStream(
+      user.sql,
+      user.stream,
+      { deviceId: 'D', fullState: false, includeLeave: false, presence: 'online' },
+      0,
+    )
+    expect(read.ok && read.presence.map(({ sender }) => sender)).toEqual([bo])
   })
 
   test('holds the tags of a room, one event for all of them', () => {
