@@ -21,6 +21,7 @@ import { DurableObject } from 'cloudflare:workers'
 import { remoteMemberList } from '../../worker/accounts/remote-members.ts'
 import type { Env } from '../../worker/env.ts'
 import { addKnownRoom } from '../../worker/accounts/known-rooms.ts'
+import { silencedAmong } from '../../worker/accounts/moderation.ts'
 import { federationSender } from '../../worker/federation-client/sender.ts'
 import { nodeCrypto } from '../../worker/node-crypto.ts'
 import { errorResponse } from '../../worker/refusal.ts'
@@ -48,6 +49,7 @@ import {
   finalisedOf,
   nextDelayed,
   sendDueEvents,
+  sendersOf,
   updateDelayed,
 } from './delayed/delayed-events.ts'
 import { eventById, type EventRequest } from './event-by-id.ts'
@@ -284,7 +286,9 @@ export class RoomDO extends DurableObject<Env> {
   async updateDelayed({ delayId, action }: { delayId: string; action: DelayedAction }): Promise<Outcome> {
     const identity = await serverIdentity(this.env)
     const sent: Written[] = []
-    const turn = { room: this.#room, identity, now: Date.now(), sent: (written: Written) => void sent.push(written) }
+    const silenced = await silencedAmong(this.env, action === 'send' ? sendersOf(this.#room, { delayId }) : [])
+    const noteSent = (written: Written) => void sent.push(written)
+    const turn = { room: this.#room, identity, now: Date.now(), silenced, sent: noteSent }
     const updated = updateDelayed(turn, delayId, action)
     if (this.#room.reader.isKnown()) this.#aimAtDelayed()
     for (const each of sent) await this.#tell(each)
@@ -299,7 +303,10 @@ export class RoomDO extends DurableObject<Env> {
   async #sendDue(): Promise<void> {
     const identity = await serverIdentity(this.env)
     const sent: Written[] = []
-    sendDueEvents({ room: this.#room, identity, now: Date.now(), sent: (written) => void sent.push(written) })
+    // What comes due while it is asked who may send is for the next time.
+    const now = Date.now()
+    const silenced = await silencedAmong(this.env, sendersOf(this.#room, { dueAt: now }))
+    sendDueEvents({ room: this.#room, identity, now, silenced, sent: (written) => void sent.push(written) })
     this.#aimAtDelayed()
     for (const each of sent) await this.#tell(each)
   }

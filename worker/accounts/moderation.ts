@@ -5,7 +5,7 @@
  * syncs, which are believed longest, at once.
  */
 import type { UserId } from '#protocol/identifiers/user-id.ts'
-import { eq } from 'drizzle-orm'
+import { and, eq, isNotNull, or, sql } from 'drizzle-orm'
 import { drizzle } from 'drizzle-orm/d1'
 
 import type { Env } from '../env.ts'
@@ -18,6 +18,21 @@ import { forgetTokens } from './token-cache.ts'
 export async function setSuspended({ DB }: Env, userId: UserId, isSuspended: boolean): Promise<void> {
   await drizzle(DB).update(users).set({ isSuspended }).where(eq(users.userId, userId))
   forgetTokens(userId)
+}
+
+/** Those of these users of ours who may not send: suspended, locked or deactivated. */
+export async function silencedAmong({ DB }: Pick<Env, 'DB'>, userIds: readonly UserId[]): Promise<ReadonlySet<UserId>> {
+  if (userIds.length === 0) return new Set()
+  const rows = await drizzle(DB)
+    .select({ userId: users.userId })
+    .from(users)
+    .where(
+      and(
+        sql`${users.userId} IN (SELECT value FROM json_each(${JSON.stringify(userIds)}))`,
+        or(eq(users.isSuspended, true), eq(users.isLocked, true), isNotNull(users.deactivatedAt)),
+      ),
+    )
+  return new Set(rows.map(({ userId }) => userId))
 }
 
 /** Locks an account, or unlocks it. "Servers SHOULD NOT invalidate access tokens on locked accounts." */

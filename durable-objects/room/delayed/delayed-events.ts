@@ -2,7 +2,7 @@
  * Events that their senders want sent later, unless they say otherwise in time: a call ends for one whose client is gone.
  *
  * MSC4140 (unstable). The rows are the room's, so that sending one and forgetting that it waits are one turn. Whether its
- * sender may send it is judged when it is sent, like any event of theirs. The ID of one is a secret: who knows it may send,
+ * sender may send it is judged when it is sent, like any event of theirs; and so is whether their account may. The ID of one is a secret: who knows it may send,
  * restart or cancel it without a token. It names its room, and says nothing else.
  */
 import { maxDelayed } from '#protocol/delayed-limits.ts'
@@ -112,8 +112,24 @@ export interface DelayedTurn {
   readonly room: Room
   readonly identity: ServerIdentity
   readonly now: number
+  /** Senders who may not send any more; of those whom `sendersOf` names. */
+  readonly silenced: ReadonlySet<UserId>
   /** To be called for each event that was sent, after its turn. */
   readonly sent: (written: Written) => void
+}
+
+/** The senders of one event that waits, or of all that are due, about whom it has to be asked whether they may still send. */
+export function sendersOf(
+  { reader }: Room,
+  which: { readonly delayId: string } | { readonly dueAt: number },
+): UserId[] {
+  if (!reader.isKnown()) return []
+  const [query, binding] = 'delayId' in which ? ['delay_id = ?', which.delayId] : ['send_at <= ?', which.dueAt]
+  const rows = reader.sql.exec<{ sender: UserId }>(
+    `SELECT DISTINCT sender FROM delayed_events WHERE finalised_at IS NULL AND ${query}`,
+    binding,
+  )
+  return rows.toArray().map(({ sender }) => sender)
 }
 
 /** Does to a waiting event what somebody asks who knows its ID. */
@@ -146,16 +162,18 @@ export function nextDelayed({ reader }: Room): number | undefined {
 }
 
 /** An event whose sending fails will not be sent later either: whatever is wrong, its sender has to look at it. */
-function sendDelayed({ room, identity, now, sent }: DelayedTurn, row: Row, reason: 'delay' | 'action'): Outcome {
+function sendDelayed(
+  { room, identity, now, silenced, sent }: DelayedTurn,
+  row: Row,
+  reason: 'delay' | 'action',
+): Outcome {
   const { delay_id: delayId, sender, type, state_key: stateKey } = row
   const content: JsonObject = JSON.parse(row.content)
   const done = room.transactor.turn((): Outcome<{ written: Outcome<Written> }> => {
-    const written = sendEvent(
-      room,
-      identity,
-      { sender, deviceId: row.device_id, type, content, ...(stateKey === null ? {} : { stateKey }) },
-      now,
-    )
+    const request = { sender, deviceId: row.device_id, type, content, ...(stateKey === null ? {} : { stateKey }) }
+    const written = silenced.has(sender)
+      ? fail('forbidden', 'Who wanted it sent may not send any more')
+      : sendEvent(room, identity, request, now)
     const end = written.ok
       ? { outcome: 'send' as const, reason, eventId: written.event_id }
       : { outcome: 'cancel' as const, reason: 'error' as const, error: errorOf(written) }

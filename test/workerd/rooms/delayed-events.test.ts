@@ -5,6 +5,7 @@ import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from 'c
 import { beforeAll, describe, expect, test } from 'vitest'
 
 import { anonymous, clientWith, registerUser, type User } from '../client.ts'
+import { registerAdmin } from '../people/admins.ts'
 import { at, type ClientEvent, createRoom, join, ok, refused, setState, stateOf } from './rooms.ts'
 
 const base = '/_matrix/client/unstable/org.matrix.msc4140'
@@ -208,5 +209,44 @@ describe('is refused', () => {
       expect(await anonymous.get(`${base}/delayed_events${path}`)).toMatchObject(refused(401, 'M_MISSING_TOKEN'))
       expect(await clientWith('x').get(`${base}/delayed_events${path}`)).toMatchObject(refused(401, 'M_UNKNOWN_TOKEN'))
     }
+  })
+})
+
+describe('an event of somebody who may not send any more', () => {
+  let admin: User
+  beforeAll(async () => {
+    admin = await registerAdmin('delaying-admin')
+  })
+  const pathOf = (action: string, user: User) => `/_matrix/client/v1/admin/${action}/${encodeURIComponent(user.userId)}`
+  const [suspended, locked] = [{ suspended: true }, { locked: true }]
+
+  test.each([
+    ['suspended', async (user: User) => ok(admin.put(pathOf('suspend', user), suspended))],
+    ['locked', async (user: User) => ok(admin.put(pathOf('lock', user), locked))],
+    [
+      'deactivated',
+      async (user: User) => ok(admin.post(`/_synapse/admin/v1/deactivate/${encodeURIComponent(user.userId)}`)),
+    ],
+  ] as const)('is not sent: %s', async (how, silence) => {
+    const user = await registerUser(`delaying-${how}-${(transactions += 1)}`)
+    await join(user, roomId)
+    const [due, asked] = [`${how}-due-${transactions}`, `${how}-asked-${transactions}`]
+    await setLater(user, due, 60_000)
+    const secret = await setLater(user, asked, 600_000)
+    await setLater(alice, `${due}-of-alice`, 60_000)
+    await silence(user)
+    expect((await act(secret, 'send')).status).toBe(403)
+    await later(61_000)
+    expect([await has(due), await has(asked), await has(`${due}-of-alice`)]).toEqual([false, false, true])
+  })
+
+  test('is sent if they may again by then', async () => {
+    const user = await registerUser('delaying-forgiven')
+    await join(user, roomId)
+    await setLater(user, 'forgiven', 60_000)
+    await ok(admin.put(pathOf('suspend', user), suspended))
+    await ok(admin.put(pathOf('suspend', user), { suspended: false }))
+    await later(61_000)
+    expect(await has('forgiven')).toBe(true)
   })
 })
