@@ -1,5 +1,6 @@
 /**
- * Writes media to R2 as it comes: counted, hashed, and never more than one part of it in memory.
+ * Writes media to R2 as it comes: counted, hashed, and never more than two parts of it in memory: one on its way,
+ * and one that is being filled meanwhile.
  *
  * R2 takes a stream only when its length is known before, and the length that a sender announces is not to be trusted. So
  * what fits into one part is put at once, and anything larger goes up as a multipart upload. An object appears only when
@@ -33,10 +34,17 @@ export function openMediaWriter(bucket: R2Bucket, key: string, maxSize: number):
   let pendingSize = 0
   let upload: R2MultipartUpload | undefined
   const parts: R2UploadedPart[] = []
+  let sending: Promise<void> | undefined
 
-  const uploadPart = async (bytes: Uint8Array) => {
+  const send = async (bytes: Uint8Array) => {
     upload ??= await bucket.createMultipartUpload(key)
     parts.push(await upload.uploadPart(parts.length + 1, bytes))
+  }
+  /** Begins to send a part as soon as the one before has arrived. What became of it, the next call learns. */
+  const uploadPart = async (bytes: Uint8Array) => {
+    await sending
+    sending = send(bytes)
+    sending.catch(() => undefined)
   }
   const takePending = () => {
     const bytes = join(pending, pendingSize)
@@ -64,15 +72,17 @@ export function openMediaWriter(bucket: R2Bucket, key: string, maxSize: number):
     },
     async finish() {
       const last = takePending()
-      if (parts.length === 0) await bucket.put(key, last)
+      if (!sending) await bucket.put(key, last)
       else {
         await uploadPart(last)
+        await sending
         await upload?.complete(parts)
       }
       return { size, sha256: encodeBase64UrlUnpadded(hash.digest()) }
     },
     async abort() {
       pending = []
+      await sending?.catch(() => undefined)
       await upload?.abort()
     },
   }

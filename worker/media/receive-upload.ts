@@ -3,6 +3,7 @@ import type { UserId } from '#protocol/identifiers/user-id.ts'
 
 import { cleanFileName } from '../../r2-media/content-disposition.ts'
 import { cleanContentType } from '../../r2-media/content-headers.ts'
+import { inLargeChunks } from '../../r2-media/large-chunks.ts'
 import { newStorageKey } from '../../r2-media/media-key.ts'
 import { openMediaWriter } from '../../r2-media/media-store.ts'
 import { type StoredMedia, uploadedBytes } from '../accounts/media.ts'
@@ -71,7 +72,7 @@ function announcedLength(request: Request): number | undefined {
 /** The body as it comes. A client that goes away within it is no fault of ours. */
 async function* bodyOf({ body }: Request): AsyncGenerator<Uint8Array> {
   try {
-    yield* body ?? []
+    if (body) yield* inLargeChunks(body)
   } catch {
     refuse('invalid_param', 'The body ended early')
   }
