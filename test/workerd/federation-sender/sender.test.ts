@@ -6,6 +6,7 @@ import { env } from 'cloudflare:workers'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 
 import { retryDelay } from '../../../durable-objects/federation-sender/backoff.ts'
+import { SenderStorage } from '../../../durable-objects/federation-sender/sender-storage.ts'
 import { federationSender } from '../../../worker/federation-client/sender.ts'
 import { type Asked, joinOver, otherServer, type OtherServer, serversAnswer } from '../federation/other-server.ts'
 import { alice, publicRoom, say, type TestRoom, user } from '../room/rooms.ts'
@@ -134,6 +135,48 @@ describe('transactions', () => {
       expect(there.saidIn(roomId)).toEqual(upTo(30))
     }
   })
+
+  test('are no larger than others take, however much there is to say', async () => {
+    const [there] = await destinations(1)
+    if (!there) throw new Error('nobody')
+    there.how = 'fails'
+    const edus = upTo(100).map((name) => ({ edu_type: 'org.example', content: { name, x: 'y'.repeat(65_000) } }))
+    for (const edu of edus) await sender().sendEdu({ edu, destinations: [there.name] })
+    await goneSilent(there)
+    there.how = 'takes'
+    await sender().heardFrom(there.name)
+    const names = () =>
+      there.taken.flatMap(({ edus: some }) => some.map(({ content }) => isObject(content) && content['name']))
+    await eventually(() => expect(names()).toEqual(upTo(100)))
+    for (const { edus: some } of there.taken) expect(JSON.stringify(some).length).toBeLessThan(2_100_000)
+    expect(there.taken.length).toBeLessThan(6)
+  })
+})
+
+test('what a server missed for months is given up, but whose devices changed', async () => {
+  const [there] = await destinations(1)
+  if (!there) throw new Error('nobody')
+  there.how = 'fails'
+  const edus = ['m.direct_to_device', 'm.device_list_update', 'm.signing_key_update'].map((edu_type) => ({
+    edu_type,
+    content: {},
+  }))
+  for (const edu of edus) await sender().sendEdu({ edu, destinations: [there.name] })
+  await goneSilent(there)
+  const left = () =>
+    runInDurableObject(sender(), (_, { storage: { sql } }) => {
+      new SenderStorage(sql).deleteOldEdus(Date.now())
+      const rows = sql.exec<{ type: string }>("SELECT json_extract(json, '$.edu_type') AS type FROM edus ORDER BY id")
+      return rows.toArray().map(({ type }) => type)
+    })
+  const age = (days: number) => senderRows(`UPDATE edus SET created_at = ${Date.now() - days * 86_400_000}`)
+  const all = edus.map(({ edu_type }) => edu_type)
+  await age(29)
+  expect(await left()).toEqual(all)
+  await age(300)
+  expect(await left()).toEqual(all.slice(1))
+  await age(366)
+  expect(await left()).toEqual([])
 })
 
 describe('a server that fails', () => {
@@ -211,24 +254,21 @@ describe('a server that fails', () => {
     const [there] = await destinations(1)
     if (!there) throw new Error('nobody')
     const room = await roomWith(there)
-    let isAsked = () => {}
-    const asked = new Promise<void>((resolve) => (isAsked = resolve))
-    let fails = () => {}
-    const failed = new Promise<void>((resolve) => (fails = resolve))
+    // A flag and not a promise: one that is made here and waited for in an object can stop the runtime for good.
+    let isOver = false
     serversAnswer({
       [there.name]: async (request) => {
         if (!request.path.includes('/send/') || there.tried > 0) return there.answer(request)
         there.tried++
-        isAsked()
-        await failed
+        while (!isOver) await new Promise((resolve) => setTimeout(resolve, 5))
         return Response.json({ errcode: 'M_UNKNOWN' }, { status: 502 })
       },
     })
     const before = Date.now()
     await say(room, alice, 'too early')
-    await asked
+    await eventually(() => expect(there.tried).toBe(1))
     await sender().heardFrom(there.name)
-    fails()
+    isOver = true
     await goneSilent(there)
     expect((await failing(there.name))[0]?.at).toBeLessThan(before + retryDelay(1, 0))
     await eventually(() => expect(there.said).toEqual(['too early']))
