@@ -21,8 +21,11 @@ export interface Failing {
   readonly retryAt: number
 }
 
+const day = 24 * 3_600_000
 /** EDUs older than this are given up: their readers have started anew since. */
-const eduLifetime = 30 * 24 * 3_600_000
+const eduLifetime = 30 * day
+/** A server that comes back after months must hear whose devices changed: nothing else would make it look. */
+const updateLifetime = 365 * day
 
 export class SenderStorage {
   readonly #sql: Sql
@@ -126,7 +129,12 @@ export class SenderStorage {
   }
 
   deleteOldEdus(now: number): void {
-    this.#sql.exec('DELETE FROM edus WHERE created_at < ?', now - eduLifetime)
+    this.#sql.exec(
+      `DELETE FROM edus WHERE created_at < ?1
+       AND (created_at < ?2 OR json_extract(json, '$.edu_type') NOT LIKE '%_update')`,
+      now - eduLifetime,
+      now - updateLifetime,
+    )
   }
 }
 

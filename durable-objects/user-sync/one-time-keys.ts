@@ -153,6 +153,12 @@ export function dropKeys(sql: Sql, deviceId: string): void {
   sql.exec('DELETE FROM fallback_keys WHERE device_id = ?', deviceId)
 }
 
+/** Forgets the keys of a device that lives on with another identity. */
+export function voidKeys(sql: Sql, deviceId: string): void {
+  dropKeys(sql, deviceId)
+  noteCounts(sql, deviceId, {})
+}
+
 function noteCounts(sql: Sql, deviceId: string, counts: Readonly<Record<string, number>>): void {
   const unused = sql
     .exec<{ algorithm: string }>(

@@ -104,3 +104,26 @@ export function toDeviceAfter(
 export function acknowledgeToDevice(sql: Sql, deviceId: string, position: number): void {
   sql.exec('DELETE FROM to_device WHERE device_id = ? AND position <= ?', deviceId, position)
 }
+
+/** Messages that wait for one device at most: for years, or a flood. The oldest go. */
+const maxWaiting = 50_000
+/** Positions of the stream after which that is looked at. */
+const lookEvery = 512
+
+/** Whether the queues are to be looked at, as the stream went from one position to another. */
+export function isTimeToBound(before: number, after: number): boolean {
+  return Math.floor(before / lookEvery) < Math.floor(after / lookEvery)
+}
+
+/** Forgets the oldest messages of a device for which more wait than any client would read. */
+export function boundQueues(sql: Sql, most = maxWaiting): void {
+  const devices = sql.exec<{ id: string }>('SELECT DISTINCT device_id AS id FROM to_device').toArray()
+  for (const { id } of devices) {
+    sql.exec(
+      `DELETE FROM to_device WHERE device_id = ?1 AND position <=
+         (SELECT position FROM to_device WHERE device_id = ?1 ORDER BY position DESC LIMIT 1 OFFSET ?2)`,
+      id,
+      most,
+    )
+  }
+}

@@ -105,6 +105,7 @@ import {
   countKeys,
   type GivenKeys,
   type UploadedKeys,
+  voidKeys,
 } from './one-time-keys.ts'
 import { notePresence, PresenceKeeper, presenceOf } from './presence.ts'
 import { beginDay, dayOf } from './prune.ts'
@@ -141,7 +142,14 @@ import { RoomIndex } from './sliding/room-index.ts'
 import { hasSlidingNews, idleOf, type SlidingRead } from './sliding/sliding-read.ts'
 import { Turns } from './sliding/turns.ts'
 import { loadStream } from './stream.ts'
-import { deliverToDevices, queueToDevice, type ToDeviceDelivery, type ToDeviceEvent } from './to-device.ts'
+import {
+  boundQueues,
+  deliverToDevices,
+  isTimeToBound,
+  queueToDevice,
+  type ToDeviceDelivery,
+  type ToDeviceEvent,
+} from './to-device.ts'
 import { subscribe, subscriptionTo, type Thread, type ThreadSubscription, unsubscribe } from './thread-subscriptions.ts'
 import { addWaiter, endWaitersOf, hasSlidingWaiter, waitingPresence, wakeWaiters } from './waiters.ts'
 
@@ -575,17 +583,20 @@ export class UserSyncDO extends DurableObject<Env> {
   }
 
   /**
-   * Takes keys of a device whose form was checked: all of them or none. `deviceKeys` only where they are others than before.
-   * Answers with the one-time keys that are left. Fails with `invalid_param` for a known key ID with another key.
+   * Takes keys of a device whose form was checked: all of them or none. `deviceKeys` only where they are others than before;
+   * `isAnother`: with another identity, so that the one-time keys of the former one go. Answers with the one-time keys that
+   * are left. Fails with `invalid_param` for a known key ID with another key.
    */
   async uploadKeys({
     deviceKeys,
+    isAnother,
     ...keys
-  }: UploadedKeys & { userId: UserId; deviceKeys?: JsonObject | undefined }): Promise<
+  }: UploadedKeys & { userId: UserId; deviceKeys?: JsonObject | undefined; isAnother?: boolean }): Promise<
     Outcome<{ counts: Record<string, number> }>
   > {
     const { userId, deviceId } = keys
     if (!seeDevice(this.#sql, deviceId, dayOf(Date.now()))) return fail('unknown_token')
+    if (isAnother) voidKeys(this.#sql, deviceId)
     const added = addKeys(this.#sql, keys)
     if (!added.ok) return added
     const counts = countKeys(this.#sql, deviceId)
@@ -796,7 +807,11 @@ export class UserSyncDO extends DurableObject<Env> {
   async deliverToDevices(delivery: ToDeviceDelivery): Promise<void> {
     const when = { self: this.#userId(), today: dayOf(Date.now()) }
     beginDay(this.#sql, this.#stream, Date.now())
-    if (deliverToDevices(this.#sql, this.#stream, delivery, when)) this.#wake()
+    const before = this.#stream.position
+    if (!deliverToDevices(this.#sql, this.#stream, delivery, when)) return
+    // Not at every message: to count is to read.
+    if (isTimeToBound(before, this.#stream.position)) boundQueues(this.#sql)
+    this.#wake()
   }
 
   /** Queues a send-to-device message for a device of this user. */

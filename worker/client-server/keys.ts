@@ -4,7 +4,7 @@
 import { parseDeviceKeys } from '#protocol/device-keys/device-keys.ts'
 import { parseFallbackKeys, parseOneTimeKeys } from '#protocol/device-keys/one-time-keys.ts'
 import { canonicalJsonLoose } from '#protocol/json/canonical-json.ts'
-import { isObject, own } from '#protocol/json/json.ts'
+import { isObject, type JsonObject, own } from '#protocol/json/json.ts'
 import { waitUrl } from '#protocol/sync/wait-request.ts'
 
 import { limiter } from '../../durable-objects/shared/limit.ts'
@@ -36,10 +36,18 @@ export const uploadKeys = operation(
     const known = keys && (await findDeviceKeys(env, userId, deviceId))
     const isNews = keys !== undefined && (!known || canonicalJsonLoose(known) !== canonicalJsonLoose(keys))
     const upload = { userId, deviceId, oneTimeKeys, fallbackKeys, ...(isNews ? { deviceKeys: keys } : {}) }
-    const { counts } = unwrap(await userSyncOf(env, userId).uploadKeys(upload))
-    return { one_time_key_counts: counts }
+    // One-time keys that the device signed with the key it had before are worth nothing.
+    const isAnother = isNews && known !== undefined && !hasSameIdentity(known, keys)
+    const { counts } = unwrap(await userSyncOf(env, userId).uploadKeys({ ...upload, isAnother }))
+    return { one_time_key_counts: { signed_curve25519: 0, ...counts } }
   },
 )
+
+/** The identity keys of a device never change while it keeps its memory. */
+function hasSameIdentity(one: JsonObject, other: JsonObject): boolean {
+  const text = (keys: JsonObject) => canonicalJsonLoose(own(keys, 'keys') ?? null)
+  return text(one) === text(other)
+}
 
 function isEmpty(object: object): boolean {
   return Object.keys(object).length === 0

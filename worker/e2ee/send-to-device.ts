@@ -4,8 +4,9 @@
  * Spec: client-server-api/#send-to-device-messaging. A message has an ID that stays the same when it is sent again; the
  * recipient's object knows which have come.
  */
+import { isDeliverable } from '#protocol/device-keys/to-device.ts'
 import type { UserId } from '#protocol/identifiers/user-id.ts'
-import { isObject, type JsonObject, own } from '#protocol/json/json.ts'
+import { type JsonObject, own } from '#protocol/json/json.ts'
 
 import { limiter } from '../../durable-objects/shared/limit.ts'
 import { deviceIdsOf } from '../accounts/device-keys.ts'
@@ -42,7 +43,8 @@ function contentsFor(deviceIds: ReadonlySet<string>, byDevice: JsonObject): Reco
   const contents: Record<string, JsonObject> = {}
   for (const deviceId of deviceIds) {
     const content = own(byDevice, deviceId) ?? own(byDevice, '*')
-    if (isObject(content)) contents[deviceId] = content
+    // Of another server's messages one that is too large is dropped alone.
+    if (isDeliverable(content)) contents[deviceId] = content
   }
   return contents
 }

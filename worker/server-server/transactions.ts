@@ -35,7 +35,8 @@ export const sendTransaction = operation(
   {
     id: 'sendTransaction',
     auth: 'server',
-    maxBody: 8 * 1024 * 1024,
+    // 50 events and 100 EDUs of 64 KiB each, as servers make them at most, and some room around them.
+    maxBody: 12 * 1024 * 1024,
     body: v.looseObject({ pdus: v.optional(v.array(v.unknown()), []), edus: v.optional(v.array(v.unknown()), []) }),
   },
   async ({ env, path, body, requester: { origin } }) => {

@@ -1,7 +1,9 @@
 /** Stories of keys: uploaded, asked for, claimed once. Spec: client-server-api/#key-management-api. */
 import { encodeBase64Unpadded } from '#protocol/signing/base64.ts'
+import { signJson } from '#protocol/signing/sign-json.ts'
 import { describe, expect, test } from 'vitest'
 
+import { nodeCrypto } from '../../../worker/node-crypto.ts'
 import { login, registerUser } from '../client.ts'
 import { ok, refused } from '../rooms/rooms.ts'
 import { sync } from '../sync/syncing.ts'
@@ -150,5 +152,48 @@ describe('one-time keys', () => {
     expect((await claims({ '@nobody:test.local': { D: 'a' } })).body).toEqual({ one_time_keys: {}, failures: {} })
     const long = { [alice.userId]: { ['D'.repeat(10_000)]: 'signed_curve25519' } }
     expect((await claims(long)).body).toEqual({ one_time_keys: {}, failures: {} })
+  })
+
+  test('of a device that comes with another identity are void: nobody could use them', async () => {
+    const alice = await registerUser('ov_alice')
+    const bob = await registerUser('ov_bob')
+    const first = await withKeys(alice)
+    const fallback = oneTimeKeys(alice, first, ['F'], { fallback: true })
+    await ok(alice.post('/keys/upload', { one_time_keys: oneTimeKeys(alice, first, ['A']), fallback_keys: fallback }))
+    // The same keys with more said about them are still the same device.
+    const renewed = signJson(
+      { ...first.deviceKeys, algorithms: ['m.megolm.v1.aes-sha2'], signatures: {} },
+      alice.userId,
+      first.signing,
+      nodeCrypto,
+    )
+    const upload = (keys: object) => ok(alice.post<Counts>('/keys/upload', keys))
+    expect((await upload({ device_keys: renewed })).one_time_key_counts).toEqual({ signed_curve25519: 1 })
+    const second = newDevice(alice)
+    const answer = await upload({ device_keys: second.deviceKeys })
+    expect(answer.one_time_key_counts).toEqual({ signed_curve25519: 0 })
+    expect(await sync(alice)).toMatchObject({
+      device_one_time_keys_count: { signed_curve25519: 0 },
+      device_unused_fallback_key_types: [],
+    })
+    expect(await claim(bob, alice)).toBeUndefined()
+    const keys = oneTimeKeys(alice, second, ['A'])
+    expect((await upload({ one_time_keys: keys })).one_time_key_counts).toEqual({ signed_curve25519: 1 })
+    expect(await claim(bob, alice)).toEqual(keys)
+  })
+
+  test('of algorithms that nobody knows are kept apart, and harm nobody', async () => {
+    const alice = await registerUser('oa_alice')
+    const bob = await registerUser('oa_bob')
+    const device = await withKeys(alice)
+    const known = oneTimeKeys(alice, device, ['A'])
+    const strange = { 'm.unheard_of:A': { key: curveKey(), signatures: {} }, '__proto__:A': curveKey() }
+    await ok(alice.post('/keys/upload', { one_time_keys: { ...strange, ...known } }))
+    const wanted = (algorithm: string) => ({ [alice.userId]: { [alice.deviceId]: algorithm } })
+    const claims = (algorithm: string) => bob.post('/keys/claim', { one_time_keys: wanted(algorithm) })
+    expect((await claims('m.other')).body).toEqual({ one_time_keys: {}, failures: {} })
+    expect((await claims('m.unheard_of')).text).toContain('m.unheard_of:A')
+    expect(await claim(bob, alice)).toEqual(known)
+    expect(await sync(alice)).toMatchObject({ device_one_time_keys_count: { signed_curve25519: 0 } })
   })
 })

@@ -1,4 +1,5 @@
 /** Spec: server-server-api/#send-to-device-messaging. */
+import { isToDeviceType } from '#protocol/device-keys/to-device.ts'
 import { parseUserId, serverNameOf, type UserId } from '#protocol/identifiers/user-id.ts'
 import { isObject, own, type JsonObject } from '#protocol/json/json.ts'
 
@@ -16,7 +17,7 @@ export const receiveDirectToDevice: EduHandler = async (env, origin, content) =>
   const messages = own(content, 'messages')
   // A server speaks for its own users only.
   if (!sender || serverNameOf(sender) !== origin || typeof type !== 'string' || !isObject(messages)) return
-  if (typeof messageId !== 'string' || messageId.length > maxMessageId) return
+  if (typeof messageId !== 'string' || messageId.length > maxMessageId || !isToDeviceType(type)) return
   const { serverName } = settingsOf(env)
   const ours = new Map<UserId, JsonObject>()
   for (const [name, byDevice] of Object.entries(messages)) {
