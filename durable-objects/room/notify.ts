@@ -6,7 +6,8 @@
  * room is. Whose membership changed is told always.
  *
  * A user becomes quiet in the very turn of a change, when they cannot have read it yet, and never later: somebody made
- * quiet by news of what they have read would not be told of the next change.
+ * quiet by news of what they have read would not be told of the next change. So a change after which the room stands where it
+ * stood, such as an event of another server that was known already, makes nobody quiet.
  *
  * Who is quiet is kept in memory; those who stay so for a while are written down, so that a restart does not tell everybody
  * again. Somebody told once too often loses nothing. Somebody not told at all would: so an alarm is set in the turn that
@@ -63,6 +64,8 @@ export class Notifier {
   /** Those of them who are in the table. */
   readonly #written = new Set<UserId>()
   readonly #underWay = new Map<UserId, Promise<void>>()
+  /** Where the room stood when everybody was told last. */
+  #news: { readonly pos: number; readonly typing: number }
   /** Some may not have been told of everything: calls failed, or the object's last life ended before they came through. */
   #isBehind: boolean
 
@@ -73,6 +76,7 @@ export class Notifier {
     this.#alarms = alarms
     this.#tell = tell
     this.#typingVersion = typingVersion
+    this.#news = this.#now()
     this.#isBehind = room.reader.isKnown() && room.reader.header().toldPos < room.reader.header().pos
   }
 
@@ -84,7 +88,11 @@ export class Notifier {
     const joined = this.#room.reader.localJoined()
     this.#alarms.ensure('settle', now + settleAfter)
     const quiet = this.#quietUsers()
-    for (const user of joined) {
+    const stood = this.#news
+    const stands = this.#now()
+    if (only === undefined) this.#news = stands
+    const isNews = stands.pos !== stood.pos || stands.typing !== stood.typing
+    for (const user of isNews ? joined : []) {
       if (changedMembers.includes(user) || (only !== undefined && user !== only)) continue
       const rings = (!isSilent || user === sender) && this.#ringer.rings(user)
       if (quiet.has(user) && !rings) continue
@@ -98,6 +106,11 @@ export class Notifier {
     }
     const mustHear = sender === undefined ? changedMembers : [sender, ...changedMembers]
     return Promise.all(mustHear.map((user) => this.#underWay.get(user) ?? Promise.resolve())).then(() => undefined)
+  }
+
+  #now() {
+    const { reader } = this.#room
+    return { pos: reader.isKnown() ? reader.header().pos : 0, typing: this.#typingVersion() }
   }
 
   /** A user reads the room, in the turn in which this is called: the next change is told again. */

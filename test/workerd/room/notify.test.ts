@@ -71,6 +71,18 @@ async function stage(work: (stage: Stage) => Promise<void>): Promise<TestRoom> {
 }
 
 describe('a member', () => {
+  it('who has read is told of the next event, whatever came between that is no news', () =>
+    stage(async ({ told, notifier, send }) => {
+      await send()
+      for (const reader of [alice, bob, carol]) notifier.read(reader)
+      told.length = 0
+      // Another server's event was rejected or soft-failed: it is stored, and the room stands where it stood.
+      await notifier.changed({}, now)
+      expect(told).toEqual([])
+      await send()
+      expect(told.toSorted()).toEqual([alice, bob, carol])
+    }))
+
   it('is told of the first change and, until reading, of no other', () =>
     stage(async ({ told, notifier, send }) => {
       await send()
