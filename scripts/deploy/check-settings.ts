@@ -19,6 +19,7 @@ export function checkSettings(variables: SettingVariables, { rehearsal = false }
     complaints.push('REGISTRATION_SHARED_SECRET is no variable: npx wrangler secret put REGISTRATION_SHARED_SECRET')
   }
   if (variables.SIGNING_KEY) complaints.push('SIGNING_KEY is no variable: npx wrangler secret put SIGNING_KEY')
+  if (variables.BACKUP_SECRET) complaints.push('BACKUP_SECRET is no variable: docs/backup.md')
   if (variables.TURN_SHARED_SECRET) {
     complaints.push('TURN_SHARED_SECRET is no variable: npx wrangler secret put TURN_SHARED_SECRET')
   }
