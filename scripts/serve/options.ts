@@ -62,11 +62,6 @@ const table = {
     value: 'SECRET',
     help: 'lets npm run backup -- --url copy this server while it runs: docs/backup.md',
   },
-  'backup-secret': {
-    env: 'BACKUP_SECRET',
-    value: 'SECRET',
-    help: 'lets npm run backup -- --url copy this server while it runs: docs/backup.md',
-  },
   'rate-limits': {
     env: 'RATE_LIMITS',
     value: 'on|off',
@@ -295,7 +290,6 @@ export function parseOptions(
 }
 
 const passedOn = [
-  'backup-secret',
   'backup-secret',
   'user-media-quota-mb',
   'remote-media-days',
