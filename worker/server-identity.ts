@@ -13,21 +13,16 @@ export interface ServerIdentity {
   readonly crypto: Crypto
 }
 
-let loading: Promise<ServerIdentity> | undefined
+/** Not the promise of it: one that was cut off with its request would never settle (shared-work.ts). */
+let identity: ServerIdentity | undefined
 
 /**
  * The identity of this server. Await it before a synchronous turn, never inside. The first call of an isolate reads the
  * key from D1 (and makes it, once in the life of a server); a failure is not remembered.
  */
-export function serverIdentity(env: Env): Promise<ServerIdentity> {
-  loading ??= load(env).catch((error: unknown) => {
-    loading = undefined
-    throw error
-  })
-  return loading
-}
-
-async function load(env: Env): Promise<ServerIdentity> {
-  const { serverName } = settingsOf(env)
-  return { serverName, key: await loadSigningKey(env), crypto: nodeCrypto }
+export async function serverIdentity(env: Env): Promise<ServerIdentity> {
+  if (identity) return identity
+  const key = await loadSigningKey(env)
+  identity = { serverName: settingsOf(env).serverName, key, crypto: nodeCrypto }
+  return identity
 }

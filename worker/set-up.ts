@@ -15,20 +15,15 @@ export const createBook = `CREATE TABLE IF NOT EXISTS applied_migrations(
   position INTEGER PRIMARY KEY, name TEXT NOT NULL, hash TEXT NOT NULL, applied_at INTEGER NOT NULL
 )`
 
-let ready: Promise<void> | undefined
+/** Not the promise of it: one that was cut off with its request would never settle (shared-work.ts). */
+let isReady = false
 
 /** Applies what is missing, once per isolate. Rejects with SetUpError; a failure is not remembered. */
-export function setUp({ DB, RESTORED }: { readonly DB: D1Database; readonly RESTORED?: string }): Promise<void> {
-  ready ??= prepare(DB, RESTORED).catch((error: unknown) => {
-    ready = undefined
-    throw error
-  })
-  return ready
-}
-
-async function prepare(db: D1Database, restored: string | undefined): Promise<void> {
-  await migrate(db, migrations)
-  await renewDatabase(db, restored)
+export async function setUp({ DB, RESTORED }: { readonly DB: D1Database; readonly RESTORED?: string }): Promise<void> {
+  if (isReady) return
+  await migrate(DB, migrations)
+  await renewDatabase(DB, RESTORED)
+  isReady = true
 }
 
 /** Applies the migrations that the database lacks. Safe beside others who do the same at the same time. */

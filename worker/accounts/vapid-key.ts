@@ -10,15 +10,13 @@ import { vapidAlgorithm, type VapidKey } from '../push/web-push/vapid.ts'
 import { setUp } from '../set-up.ts'
 import { vapidKeys } from './schema.ts'
 
-let loading: Promise<VapidKey> | undefined
+/** Not the promise of it: one that was cut off with its request would never settle (shared-work.ts). */
+let loaded: VapidKey | undefined
 
-/** Read from D1 once per isolate; a failure is not remembered. */
-export function vapidKey(env: Env): Promise<VapidKey> {
-  loading ??= load(env).catch((error: unknown) => {
-    loading = undefined
-    throw error
-  })
-  return loading
+/** Read from D1 once per isolate. */
+export async function vapidKey(env: Env): Promise<VapidKey> {
+  loaded ??= await load(env)
+  return loaded
 }
 
 async function load(env: Env): Promise<VapidKey> {

@@ -14,6 +14,7 @@ import { hasVia, viaOf } from '#protocol/space-child.ts'
 
 import type { SpaceChild } from '../../durable-objects/room/space-room.ts'
 import type { Env } from '../env.ts'
+import { sharedWork } from '../shared-work.ts'
 import { ExpiringMap } from './expiring-map.ts'
 import { signedFetch } from './signed-fetch.ts'
 
@@ -46,14 +47,9 @@ export async function askHierarchy(
 ): Promise<RemoteSpace | undefined> {
   const asked = servers.slice(0, maxServers)
   const name = JSON.stringify([roomId, suggestedOnly, asked])
-  const known = answers.get(name, Date.now())
-  if (known) return known
-  const asking = askEach(env, roomId, asked, suggestedOnly)
-  answers.set(name, asking, Date.now() + rememberMs)
-  const answer = await asking
+  const ask = () => askEach(env, roomId, asked, suggestedOnly)
   // Who may not know of a room now may in a moment, when their server has heard of a join.
-  if (!answer) answers.delete(name)
-  return answer
+  return sharedWork(answers, name, rememberMs, ask, { worthKeeping: (answer) => answer !== undefined })
 }
 
 async function askEach(

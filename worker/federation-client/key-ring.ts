@@ -17,6 +17,7 @@ import { expiredKeys } from '../accounts/signing-keys.ts'
 import type { Env } from '../env.ts'
 import { serverIdentity } from '../server-identity.ts'
 import { settingsOf } from '../settings.ts'
+import { sharedWork } from '../shared-work.ts'
 import { ExpiringMap } from './expiring-map.ts'
 import { signedFetch } from './signed-fetch.ts'
 
@@ -109,17 +110,14 @@ async function known(env: Env, servers: readonly ServerName[]): Promise<Map<Serv
 
 /** Asks the server for its keys; those known before stay, as far as it does not say otherwise. */
 function ask(env: Env, server: ServerName, before: readonly ServerKey[]): Promise<readonly ServerKey[]> {
-  const underWay = asked.get(server, Date.now())
-  if (underWay) return underWay
-  const asking = fetchKeys(env, server).then(async (answer) => {
+  return sharedWork(asked, server, pauseMs, async () => {
+    const answer = await fetchKeys(env, server)
     if (!answer) return before
     const keys = [...answer.keys, ...before.filter((old) => answer.keys.every(({ keyId }) => keyId !== old.keyId))]
     memory.set(server, keys, Date.now() + memoryMs)
     await save(env, server, answer)
     return keys
   })
-  asked.set(server, asking, Date.now() + pauseMs)
-  return asking
 }
 
 interface KeyAnswer {

@@ -9,6 +9,7 @@ import { readPublishedRoom } from '#protocol/room-summary.ts'
 
 import type { Env } from '../env.ts'
 import { refuse } from '../refusal.ts'
+import { sharedWork } from '../shared-work.ts'
 import { ExpiringMap } from './expiring-map.ts'
 import { type FederationAnswer, signedFetch } from './signed-fetch.ts'
 
@@ -34,12 +35,10 @@ const asked = new ExpiringMap<string, Promise<FederationAnswer>>(200)
 /** One page. Refuses with what the other server said, or that it could not be asked. */
 export async function askPublicRooms(env: Env, server: ServerName, wishes: DirectoryWishes): Promise<JsonObject> {
   const name = JSON.stringify([server, wishes])
-  const known = asked.get(name, Date.now())
-  const asking = known ?? ask(env, server, wishes)
-  if (!known) asked.set(name, asking, Date.now() + rememberMs)
-  const answer = await asking
+  const answer = await sharedWork(asked, name, rememberMs, () => ask(env, server, wishes), {
+    worthKeeping: ({ ok }) => ok,
+  })
   if (!answer.ok) {
-    asked.delete(name)
     const reason = answer.kind !== 'http' ? 'bad_gateway' : answer.status === 403 ? 'forbidden' : 'bad_gateway'
     return refuse(reason, `That directory cannot be read: ${answer.message}`)
   }

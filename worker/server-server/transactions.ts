@@ -18,6 +18,7 @@ import { nodeCrypto } from '../node-crypto.ts'
 import { operation } from '../operation.ts'
 import { refuse } from '../refusal.ts'
 import { roomOf } from '../rooms.ts'
+import { sharedWork } from '../shared-work.ts'
 import { receiveEdus } from './edus/receive-edus.ts'
 
 const maxPdus = 50
@@ -43,16 +44,7 @@ export const sendTransaction = operation(
     if (body.pdus.length > maxPdus) return refuse('too_large', `A transaction has at most ${maxPdus} PDUs`)
     if (body.edus.length > maxEdus) return refuse('too_large', `A transaction has at most ${maxEdus} EDUs`)
     const name = `${origin} ${path.txnId}`
-    const before = answered.get(name, Date.now())
-    if (before) return before
-    const answer = receive(env, origin, body)
-    answered.set(name, answer, Date.now() + rememberMs)
-    try {
-      return await answer
-    } catch (error) {
-      answered.delete(name)
-      throw error
-    }
+    return sharedWork(answered, name, rememberMs, () => receive(env, origin, body))
   },
 )
 
