@@ -31,6 +31,8 @@ export interface Arrival {
    * the timeline and changes nothing of the present.
    */
   readonly source: 'own' | 'live' | 'history'
+  /** The state before was told, or found out otherwise than from the prev_events. */
+  readonly isGiven?: boolean
   readonly rejectReason?: string | undefined
   readonly txn?: Transaction | undefined
 }
@@ -71,6 +73,9 @@ export function append(room: Room, arrival: Arrival): Appended {
   // A room that is entered anew goes on from where the others are, not from where it ended here.
   const isEntered = isNews && header.pos > 0 && header.extremities.length === 0
   if ((hasHole || isEntered) && pos !== undefined) transactor.noteTimelineGap(pos)
+  if (reader.partial.isOpen && stateBefore !== undefined) {
+    reader.partial.noteEvent(nid, arrival.isGiven ? stateBefore : undefined, source !== 'history', wasMissing)
+  }
   const changedMembers = isNews ? advance(room, event, wasMissing) : []
   // State that somebody else set meanwhile is not overwritten by what was meant for before.
   if (isNews && event.state_key !== undefined) transactor.cancelDelayedState(event, event.state_key)

@@ -15,7 +15,7 @@ import type { ClientEvent } from './client-event.ts'
 import type { Membership } from './reader.ts'
 import { openFor } from './room-access.ts'
 import type { Room } from './room.ts'
-import { stateGroupAt } from './state-at.ts'
+import { wholeStateAt } from './state-at.ts'
 import { readableGroup, shownSlices } from './state.ts'
 import { eventColumns, type EventRow, type GroupId, type Nid, type StoredEvent } from './stored-event.ts'
 import type { View } from './visibility.ts'
@@ -92,7 +92,7 @@ function groupAtToken(view: View, text: string): GroupId | undefined | Failure {
   const pos = token.kind === 'live' ? Math.min(Math.max(token.pos, firstMemberPos(room)), left) : undefined
   const last = token.kind === 'live' ? eventAtPos(room, pos ?? 0) : eventAtPoint(room, token.at)
   if (!last) return fail('invalid_param', 'The room has nothing at that token')
-  const group = pos === undefined ? last.stateAfter : stateGroupAt(room, pos)
+  const group = pos === undefined ? last.stateAfter : wholeStateAt(room, pos)
   const member = pos === undefined || group === undefined ? undefined : memberIn(room, group, reader)
   const wasJoined = member !== undefined && membershipOf(member.pdu) === 'join'
   return wasJoined || view.mayRead(last) ? group : fail('forbidden', 'You may not see the room as it was then')

@@ -10,10 +10,13 @@ import { resolveState } from '#protocol/state-resolution/resolve-state.ts'
 import { authGraph } from './auth-graph.ts'
 import type { KnownState } from './merge-memory.ts'
 import type { Room } from './room.ts'
-import { type GroupId, type Nid, outcomes } from './stored-event.ts'
+import { type GroupId, type Nid, outcomes, type StoredEvent } from './stored-event.ts'
 
-/** The group that holds the resolved state of all `groups`, of which there is at least one. */
-export function mergeState(room: Room, groups: readonly GroupId[]): GroupId {
+/**
+ * The group that holds the resolved state of all `groups`, of which there is at least one. `isRejected`: where that is about
+ * to become another outcome than what is stored.
+ */
+export function mergeState(room: Room, groups: readonly GroupId[], isRejected = isRejectedEvent): GroupId {
   const different = differentStates(room, groups)
   const [newest] = different
   if (newest === undefined) throw new Error('there is no state to merge')
@@ -21,9 +24,13 @@ export function mergeState(room: Room, groups: readonly GroupId[]): GroupId {
   const name = different.join()
   const known = room.merges.groups.get(name)
   if (known !== undefined) return known
-  const merged = resolveGroups(room, newest, different)
+  const merged = resolveGroups(room, newest, different, isRejected)
   room.merges.groups.set(name, merged)
   return merged
+}
+
+function isRejectedEvent({ outcome }: StoredEvent): boolean {
+  return outcome === outcomes.rejected
 }
 
 /** Newest first, each state once: two groups may hold the same. */
@@ -36,7 +43,12 @@ function differentStates({ groups }: Room, ids: readonly GroupId[]): GroupId[] {
 }
 
 /** Resolves, and hangs what comes out on `parent`, the first of the groups. */
-function resolveGroups(room: Room, parent: GroupId, ids: readonly GroupId[]): GroupId {
+function resolveGroups(
+  room: Room,
+  parent: GroupId,
+  ids: readonly GroupId[],
+  isRejected: (event: StoredEvent) => boolean,
+): GroupId {
   const { reader, groups, crypto, merges } = room
   // Each is told by how it differs from the one before: they share their keys and IDs, and only the first is read whole.
   let near = merges.latest
@@ -51,7 +63,7 @@ function resolveGroups(room: Room, parent: GroupId, ids: readonly GroupId[]): Gr
     // A rejected event never takes part, whoever cites it.
     lookup: (id) => {
       const event = reader.eventById(id)
-      return event === undefined || event.outcome === outcomes.rejected ? undefined : event.pdu
+      return event === undefined || isRejected(event) ? undefined : event.pdu
     },
     graph: authGraph(reader),
     crypto,

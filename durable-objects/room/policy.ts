@@ -13,7 +13,7 @@ import { currentStateLookup, type Room } from './room.ts'
 /** The policy server that the room uses now. A room cannot make this server one. */
 export function policyServer(room: Room): PolicyServer | undefined {
   const { reader } = room
-  const found = policyServerOf(currentStateLookup(room), (server) => reader.joinedServers().has(server))
+  const found = policyServerOf(currentStateLookup(room), (server) => reader.serversIn().has(server))
   return found?.name === room.serverName ? undefined : found
 }
 

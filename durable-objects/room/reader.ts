@@ -13,6 +13,7 @@ import type { UserId } from '#protocol/identifiers/user-id.ts'
 import { rulesOf, type RoomVersionRules } from '#protocol/room-versions/rules.ts'
 
 import { Lru } from '../shared/lru.ts'
+import { PartialState } from './partial-state.ts'
 import { eventColumns, type EventRow, type GroupId, type Nid, type StoredEvent, storedEvent } from './stored-event.ts'
 
 /** The room's one row. */
@@ -72,6 +73,7 @@ const eventsPerSlice = 200
 export class Reader {
   readonly sql: SqlStorage
   readonly serverName: ServerName
+  readonly partial: PartialState
   /** Grows when something stored is no longer what it was: events change by redaction only. */
   changes = 0
   #known: boolean | undefined
@@ -87,6 +89,7 @@ export class Reader {
 
   constructor(sql: SqlStorage, serverName: ServerName) {
     this.sql = sql
+    this.partial = new PartialState(sql)
     this.serverName = serverName
   }
 
@@ -242,6 +245,12 @@ export class Reader {
     return this.#joinedServers
   }
 
+  /** The same, and those of which we know by the word of others alone while our join is not complete. */
+  serversIn(): ReadonlySet<ServerName> {
+    const { servers } = this.partial
+    return servers.size === 0 ? this.joinedServers() : new Set([...this.joinedServers(), ...servers])
+  }
+
   /**
    * Whether this server takes part in the room, so that what it knows of it is the present: a local user is joined, or nobody
    * is at all, as in a room in the making or one that everybody left.
@@ -249,6 +258,7 @@ export class Reader {
   isResident(): boolean {
     if (this.header().currentGroup === undefined) return false
     if (this.localJoined().size > 0) return true
+    if (this.partial.isOpen) return false
     const query = "SELECT 1 AS found FROM current_state WHERE type = 'm.room.member' AND membership = 'join' LIMIT 1"
     return this.sql.exec(query).toArray().length === 0
   }
@@ -322,6 +332,7 @@ export class Reader {
     this.#localJoined = undefined
     this.#joinedServers = undefined
     this.#outside = undefined
+    this.partial.forget()
     this.#events.clear()
     this.#nids.clear()
     this.#current.clear()

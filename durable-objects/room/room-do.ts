@@ -95,6 +95,7 @@ import { type PassingEdu, receiptEdu, typingEdu } from './federation/outgoing-ep
 import { noteOutsideMembership, type OutsideChange } from './federation/outside.ts'
 import type { JoinDeps } from './federation/remote-join.ts'
 import { joinByTheirWord, remoteStepOf, setRemoteMembership } from './federation/remote-membership.ts'
+import { JoinCompleter } from './federation/complete-join.ts'
 import { MissingFetcher } from './federation/missing-fetcher.ts'
 import { NewsForServers, pdusFor } from './federation/news-for-servers.ts'
 import { RemoteMemberIndex } from './federation/remote-member-index.ts'
@@ -129,6 +130,10 @@ import { setTyping, type TypingRequest } from './typing.ts'
 /** Times that one event is taken to the policy server: what it was made of may change meanwhile. */
 const maxEndorsements = 2
 
+/** How long a request waits for a join to be completed, and how long a page of history does; milliseconds. */
+const patience = 50_000
+const historyPatience = 10_000
+
 /** Pages of history fetched from other servers for one of ours. */
 const maxBackfills = 3
 
@@ -155,11 +160,12 @@ type Sent = Outcome<{ event_id: EventId }>
 
 export class RoomDO extends DurableObject<Env> {
   readonly #room: Room
-  readonly #alarms: AlarmScheduler<'settle' | 'fetch' | 'index' | 'delayed'>
+  readonly #alarms: AlarmScheduler<'settle' | 'fetch' | 'index' | 'delayed' | 'complete'>
   readonly #notifier: Notifier
   readonly #servers: NewsForServers
   readonly #members: RemoteMemberIndex
   readonly #missing: MissingFetcher
+  readonly #completer: JoinCompleter
   #remoteWork: Promise<unknown> = Promise.resolve()
   readonly #stored = (changedMembers: readonly UserId[]) => void this.#tell({ changedMembers })
   #typingTimer: ReturnType<typeof setTimeout> | undefined
@@ -177,6 +183,10 @@ export class RoomDO extends DurableObject<Env> {
     this.#members = new RemoteMemberIndex(this.#room, remoteMemberList(env))
     this.#servers = new NewsForServers(this.#room, (news) => federationSender(env).roomHasNews(news))
     this.#missing = new MissingFetcher(this.#room, this.#alarms, { env, stored: this.#stored })
+    this.#completer = new JoinCompleter(this.#room, this.#alarms, {
+      env,
+      completed: (changed, newcomers, from) => this.#completed(changed, [...newcomers], from),
+    })
   }
 
   override async alarm(): Promise<void> {
@@ -191,6 +201,8 @@ export class RoomDO extends DurableObject<Env> {
       fetch: () => this.#missing.start(Date.now()),
       index: async () => this.#indexOlder(),
       delayed: async () => this.#sendDue(),
+      // Others do not wait for it: other servers take their time.
+      complete: async () => void this.#completer.goOn(Date.now()),
     })
   }
 
@@ -208,6 +220,8 @@ export class RoomDO extends DurableObject<Env> {
 
   /** Sends a message or sets state, once per transaction of a device. */
   async sendEvent(request: SendRequest): Promise<Sent> {
+    const isOfOther = request.type === 'm.room.member' && request.stateKey !== request.sender
+    if (isOfOther && !(await this.#isWhole())) return fail('still_joining')
     return this.#authored((author) => sendEvent(this.#room, author, request, Date.now()))
   }
 
@@ -228,6 +242,9 @@ export class RoomDO extends DurableObject<Env> {
    */
   async setMembership(request: MembershipRequest & { via?: Via }): Promise<Sent> {
     const { via, ...change } = request
+    // Whether we may do something to somebody else, or let somebody in, rests on members whom we may not know yet.
+    const isAlone = change.sender === change.target && change.membership !== 'knock'
+    if (!isAlone && !(await this.#isWhole())) return fail('still_joining')
     const identity = await serverIdentity(this.env)
     const step = remoteStepOf(this.#room, change)
     const deps = this.#joinDeps(identity)
@@ -324,7 +341,23 @@ export class RoomDO extends DurableObject<Env> {
       stored: this.#stored,
       forgetRoom: () => this.#forgetRoom(),
       passedOn: () => this.#servers.noteKnown(),
+      incomplete: () => this.#completer.begin(Date.now()),
     }
+  }
+
+  /** Whether all members are known here; waits for that as long as clients do. */
+  #isWhole(): Promise<boolean> {
+    return this.#completer.whenWhole(patience)
+  }
+
+  /** All members are known now: whoever had to do without them hears of it, in the same turn. */
+  #completed(changedMembers: readonly UserId[], newcomers: ServerName[], from: number): void {
+    this.#members.begin()
+    void this.#tell({ changedMembers })
+    this.ctx.waitUntil(
+      this.#servers.catchUp(newcomers, from).catch((error: unknown) => console.error('the sender was not told', error)),
+    )
+    this.#missing.start(Date.now()).catch((error: unknown) => console.error('missing events were not fetched', error))
   }
 
   async #forgetRoom(): Promise<void> {
@@ -430,14 +463,14 @@ export class RoomDO extends DurableObject<Env> {
   /** Servers with a joined member. */
   async joinedServers(): Promise<ServerName[]> {
     const { reader } = this.#room
-    return reader.isKnown() ? [...reader.joinedServers()] : []
+    return reader.isKnown() ? [...reader.serversIn()] : []
   }
 
   /** Who is joined: users of this server, and other servers by name. */
   async audience(): Promise<{ users: UserId[]; servers: ServerName[] }> {
     const { reader } = this.#room
     if (!reader.isKnown()) return { users: [], servers: [] }
-    const servers = [...reader.joinedServers()].filter((server) => server !== reader.serverName)
+    const servers = [...reader.serversIn()].filter((server) => server !== reader.serverName)
     return { users: [...reader.localJoined()], servers }
   }
 
@@ -496,6 +529,7 @@ export class RoomDO extends DurableObject<Env> {
       return new Response(streamState(this.#room, answer, 'state', state))
     }
     if ('stateFor' in asked || 'membersFor' in asked) {
+      if (!(await this.#isWhole())) return errorResponse(fail('still_joining'))
       const isState = 'stateFor' in asked
       const list = isState
         ? stateSlices(this.#room, { reader: asked.stateFor }, Date.now())
@@ -503,6 +537,7 @@ export class RoomDO extends DurableObject<Env> {
       if (!list.ok) return errorResponse(list.reason === 'unknown_room' ? fail('not_in_room') : list)
       return new Response(streamText(listText(isState ? '' : '{"chunk":', list.slices, isState ? '' : '}')))
     }
+    if (!(await this.#isWhole())) return errorResponse(fail('still_joining'))
     const found = stateForServer(this.#room, asked.origin, asked.eventId)
     if (!found.ok) return errorResponse(found)
     return new Response(streamState(this.#room, {}, 'pdus', found))
@@ -526,6 +561,7 @@ export class RoomDO extends DurableObject<Env> {
   }
 
   async stateIdsForServer({ origin, eventId }: { origin: ServerName; eventId: EventId }) {
+    if (!(await this.#isWhole())) return fail('still_joining')
     return stateIdsForServer(this.#room, origin, eventId)
   }
 
@@ -578,6 +614,8 @@ export class RoomDO extends DurableObject<Env> {
     for (let round = 0; round < maxBackfills; round++) {
       const page = messages(this.#room, request, Date.now())
       if (!page.ok || !pageHasHole(this.#room, request, page)) return page
+      // What was before us needs the state of then; that of a large room comes with the rest.
+      if (!(await this.#completer.whenWhole(historyPatience))) return page
       if (!(await backfill(this.#room, this.env, request))) return page
     }
     return messages(this.#room, request, Date.now())
@@ -595,6 +633,7 @@ export class RoomDO extends DurableObject<Env> {
 
   /** The state now, or as it was when the reader left. */
   async stateEvents(request: { reader: UserId }): Promise<Outcome<{ events: ClientEvent[] }>> {
+    if (!(await this.#isWhole())) return fail('still_joining')
     return stateEvents(this.#room, request, Date.now())
   }
 
@@ -604,16 +643,22 @@ export class RoomDO extends DurableObject<Env> {
     type: string
     stateKey: string
   }): Promise<Outcome<{ event: ClientEvent }>> {
+    const { reader } = this.#room
+    const mayBeMissing =
+      request.type === 'm.room.member' && reader.isKnown() && !reader.current(request.type, request.stateKey)
+    if (mayBeMissing && !(await this.#isWhole())) return fail('still_joining')
     return stateAtPlace(this.#room, request, Date.now())
   }
 
   /** The member events, now or at a token. */
   async members(request: MembersRequest): Promise<Outcome<{ events: ClientEvent[] }>> {
+    if (!(await this.#isWhole())) return fail('still_joining')
     return members(this.#room, request, Date.now())
   }
 
   /** Who is joined, for those who are. */
   async joinedMembers(request: { reader: UserId }): Promise<Outcome<{ joined: Record<string, JoinedMember> }>> {
+    if (!(await this.#isWhole())) return fail('still_joining')
     return joinedMembers(this.#room, request)
   }
 
@@ -790,4 +835,3 @@ export class RoomDO extends DurableObject<Env> {
     this.ctx.abort('loaded from a backup')
   }
 }
-

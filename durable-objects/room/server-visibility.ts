@@ -33,7 +33,7 @@ const visibilityKey = stateMapKey('m.room.history_visibility', '')
 export function serverSightOf(room: Room, server: ServerName): ServerSight {
   const { groups, reader } = room
   const keys = usersOf(reader.sql, server).map((user) => stateMapKey('m.room.member', user))
-  const joinedSince = reader.joinedServers().has(server)
+  const joinedSince = reader.serversIn().has(server)
   const visibilities = new Map<GroupId, HistoryVisibility>()
   const memberships = new Map<GroupId, readonly string[]>()
 

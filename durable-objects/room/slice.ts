@@ -17,7 +17,7 @@ import type { Choice } from './history-page.ts'
 import type { MemberChanges } from './member-changes.ts'
 import type { Room } from './room.ts'
 import { stateGroupAt } from './state-at.ts'
-import { type LazyLoading, stateSlice, type StateSpan } from './state-slice.ts'
+import { changesFor, type LazyLoading, stateSlice, type StateSpan } from './state-slice.ts'
 import type { Nid, StoredEvent } from './stored-event.ts'
 import { countsOf } from './summary.ts'
 import type { View } from './visibility.ts'
@@ -178,7 +178,11 @@ export function stateEventsFor(
       filter?.include_redundant_members !== true &&
       lazyMembers.has(request, member, from),
   }
-  const events = stateSlice(room, span, isLazy ? lazy : undefined).filter((event) => passesFilter(filter, event.pdu))
+  const { held } = span
+  const told = isLazy && held && from !== undefined ? { ...held, changes: changesFor(room, held, from) } : held
+  const events = stateSlice(room, { ...span, held: told }, isLazy ? lazy : undefined).filter((event) =>
+    passesFilter(filter, event.pdu),
+  )
   if (isLazy) lazyMembers.sent(request, [...(span.atEnd ? [] : span.timeline), ...events].filter(isMember), pos)
   return events
 }

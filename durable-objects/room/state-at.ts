@@ -33,6 +33,18 @@ export function stateGroupAt({ reader }: Room, pos: number): GroupId | undefined
   return merged?.state_group ?? last.after ?? undefined
 }
 
+/**
+ * The same as it is known now: where members were missing then (partial-state.ts), clients heard of less than was so. On forks
+ * it is the state after the newest event, which is one branch's.
+ */
+export function wholeStateAt(room: Room, pos: number): GroupId | undefined {
+  const { sql, partial } = room.reader
+  if (partial.isOpen || !partial.wasOpenAt(pos)) return stateGroupAt(room, pos)
+  const query = 'SELECT state_after AS after FROM events WHERE pos <= ? ORDER BY pos DESC LIMIT 1'
+  const last = sql.exec<{ after: number | null }>(query, pos).toArray()[0]
+  return last ? (last.after ?? undefined) : stateBeforeTimeline(sql)
+}
+
 function stateBeforeTimeline(sql: SqlStorage): GroupId | undefined {
   const query = 'SELECT state_before AS before FROM events WHERE pos IS NOT NULL ORDER BY pos LIMIT 1'
   return sql.exec<{ before: number | null }>(query).toArray()[0]?.before ?? undefined

@@ -47,6 +47,19 @@ export function heldState({ groups }: Room, group: GroupId, end: GroupId): Held 
   return { group, changes: group === end ? new Map() : groups.diff(group, end) }
 }
 
+/**
+ * The places that changed since a position, for a client that loads members lazily: those aside of whom the room learnt only
+ * when its state became whole (partial-state.ts). They are very many, and did nothing that the client has heard of.
+ */
+export function changesFor({ reader }: Room, { changes }: Held, from: number): StateDifference {
+  if (reader.partial.isOpen || !reader.partial.wasOpenAt(from)) return changes
+  const query = "SELECT nid FROM events WHERE pos > ? AND type = 'm.room.member'"
+  const live = new Set([...reader.sql.exec<{ nid: Nid }>(query, from)].map(({ nid }) => nid))
+  const isLate = (key: StateMapKey, before: Nid | undefined, now: Nid | undefined) =>
+    before === undefined && now !== undefined && !live.has(now) && isMemberPlace(key)
+  return new Map([...changes].filter(([key, [before, now]]) => !isLate(key, before, now)))
+}
+
 /** The state events to send, before filtering. With lazy loading, members only as far as they are needed or changed. */
 export function stateSlice(room: Room, span: StateSpan, lazy: LazyLoading | undefined): StoredEvent[] {
   const inTimeline = span.atEnd ? new Set<StateMapKey>() : placesOf(span.timeline)

@@ -13,7 +13,7 @@ import type { UserId } from '#protocol/identifiers/user-id.ts'
 import { type ClientEvent, stateEvent } from './client-event.ts'
 import { openFor } from './room-access.ts'
 import type { Room } from './room.ts'
-import { stateGroupAt } from './state-at.ts'
+import { wholeStateAt } from './state-at.ts'
 import { nidsOfGroup } from './state-of-group.ts'
 import type { GroupId, Nid, StoredEvent } from './stored-event.ts'
 import type { View } from './visibility.ts'
@@ -76,7 +76,7 @@ export function stateAtPlace(
 export function readableGroup({ room, standing }: View): GroupId | undefined {
   if (standing.kind !== 'departed') return room.reader.header().currentGroup
   const { pos, stateAfter } = standing.until
-  return pos === undefined ? stateAfter : stateGroupAt(room, pos)
+  return pos === undefined ? stateAfter : wholeStateAt(room, pos)
 }
 
 function eventInState(

@@ -30,10 +30,12 @@ export function syncSlice(room: Room, request: SliceRequest, now: number): Outco
   if (!room.reader.isKnown()) return fail('unknown_room')
   const { pos } = room.reader.header()
   // From a position that lies ahead, as after a restore: what the client has heard is not this room's past.
-  const from = request.from !== null && request.from.pos > pos ? null : request.from
+  const heard = request.from !== null && request.from.pos > pos ? null : request.from
+  const from = heardOf(room, request, heard)
   const shown = show(viewOf(room, request.reader), { ...request, from }, now)
   const answer = shown ?? { section: 'none', room: {} }
-  const changes = request.memberChanges ? { memberChanges: memberChanges(room, { reader: request.reader, from }) } : {}
+  const asksForChanges = request.memberChanges && !isWithheld(room, request)
+  const changes = asksForChanges ? { memberChanges: memberChanges(room, { reader: request.reader, from }) } : {}
   return { ok: true, pos, typing: room.memory.typing.version, ...answer, ...changes }
 }
 
@@ -49,7 +51,7 @@ function show(view: View, request: SliceRequest, now: number): Shown {
   const member = room.reader.eventOf(entry.nid)
   switch (entry.membership) {
     case 'join':
-      return joinedSlice(asked, member, currentGroup)
+      return isWithheld(room, request) ? undefined : joinedSlice(asked, member, currentGroup)
     case 'invite':
     case 'knock':
       return strippedSlice(request, entry.membership, member, member.pos ?? 0, () => strippedStateAt(room, member))
@@ -59,6 +61,25 @@ function show(view: View, request: SliceRequest, now: number): Shown {
     default:
       return undefined
   }
+}
+
+/**
+ * A client that wants to be told all members, and so knows none that it is not told of, gets a room when they are known
+ * (partial-state.ts). MSC3902: "the room is omitted from /sync responses unless lazy-loading of members is enabled".
+ */
+function isWithheld(room: Room, request: SliceRequest): boolean {
+  return room.reader.partial.isOpen && isEager(room, request)
+}
+
+/** What such a client has heard of a room that was withheld: nothing since before the join. */
+function heardOf(room: Room, request: SliceRequest, from: SliceRequest['from']): SliceRequest['from'] {
+  const { span } = room.reader.partial
+  const isOfSpan = span && from !== null && room.reader.partial.wasOpenAt(from.pos)
+  return isOfSpan && isEager(room, request) ? { pos: span.from - 1, typing: 0 } : from
+}
+
+function isEager({ reader }: Room, { filter, reader: user }: SliceRequest): boolean {
+  return filter.state?.lazy_load_members !== true && reader.membership(user) === 'join'
 }
 
 /** An invite or knock, told once. Invites by ignored users are not told. Spec: client-server-api/#ignoring-users. */

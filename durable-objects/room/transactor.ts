@@ -179,6 +179,14 @@ export class Transactor {
     this.#reader.noteOutsideMembers()
   }
 
+  /** What an event comes to by better knowledge. */
+  judgeAnew({ nid }: StoredEvent, verdict: Omit<NewEvent, 'nid' | 'pdu' | 'auth' | 'txn'>): void {
+    const { outcome, pos, stateBefore, stateAfter, rejectReason } = verdict
+    const states = [stateBefore ?? null, stateAfter ?? null]
+    this.#sql.exec(placeOutlier, outcome, pos ?? null, ...states, rejectReason ?? null, nid)
+    this.#reader.forgetEvent(nid)
+  }
+
   rejectOutlier(nid: Nid, reason: string): void {
     this.#sql.exec('UPDATE events SET outcome = 2, reject_reason = ? WHERE nid = ?', reason, nid)
     this.#reader.forgetEvent(nid)
@@ -194,6 +202,10 @@ export class Transactor {
   addRelation({ nid, depth }: StoredEvent, parent: string, relType: string): void {
     const query = 'INSERT OR REPLACE INTO relations(child, parent, rel_type, child_depth) VALUES (?, ?, ?, ?)'
     this.#sql.exec(query, nid, parent, relType, depth)
+  }
+
+  removeRelation({ nid }: StoredEvent): void {
+    this.#sql.exec('DELETE FROM relations WHERE child = ?', nid)
   }
 
   /** Puts what an event says into the search index, in place of what was there. */

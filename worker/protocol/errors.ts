@@ -73,6 +73,7 @@ const table = {
   bad_alias: [400, 'M_BAD_ALIAS', 'An alias does not point to this room'],
   unable_to_authorise_join: [400, 'M_UNABLE_TO_AUTHORISE_JOIN', 'This server cannot check the conditions of that join'],
   unable_to_grant_join: [400, 'M_UNABLE_TO_GRANT_JOIN', 'No member of this server may let you in'],
+  still_joining: [503, 'M_UNKNOWN', 'This server does not know all members of that room yet: try again in a moment'],
   unknown_room: [404, 'M_NOT_FOUND', 'Unknown room'],
   unknown_event: [404, 'M_NOT_FOUND', 'Unknown event'],
   not_in_room: [403, 'M_FORBIDDEN', 'You are not in that room'],

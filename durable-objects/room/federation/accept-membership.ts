@@ -44,6 +44,7 @@ export function acceptMembership(
 ): AcceptedMembership {
   const { reader, transactor } = room
   if (!reader.isKnown() || !reader.isResident() || reader.localJoined().size === 0) return fail('unknown_room')
+  if (reader.partial.isOpen) return fail('unknown_room', 'This server has not fully joined the room yet')
   if (!isServerAllowedIn(room, request.origin)) return fail('forbidden', 'The room does not allow that server')
   const pdu = pduFromStored(reader.rules, request.json, request.event_id)
   const fault = faultOf(room, request, pdu)

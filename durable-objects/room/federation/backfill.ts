@@ -50,7 +50,7 @@ function topOf({ from }: MessagesRequest): number {
 export async function backfill(room: Room, env: Env, request: MessagesRequest): Promise<boolean> {
   const { reader } = room
   const requests = new FederationRequests(env, reader.header())
-  const servers = [...reader.joinedServers()].filter((server) => server !== reader.serverName).slice(0, maxServers)
+  const servers = [...reader.serversIn()].filter((server) => server !== reader.serverName).slice(0, maxServers)
   for (const server of servers) {
     const from = holes(room, topOf(request))
     if (from.length === 0) return false

@@ -243,7 +243,7 @@ async function fillHoles({ room, requests, budget }: Errand): Promise<void> {
   while (budget.left > 0) {
     const hole = holesSinceEntry(room, maxHoles).find(({ eventId }) => !failed.has(eventId))
     if (!hole) return
-    for (const server of rotated([...room.reader.joinedServers()], hole.tries, room)) {
+    for (const server of rotated([...room.reader.serversIn()], hole.tries, room)) {
       budget.left--
       const events = await requests.backfill(server, [hole.eventId], perHole)
       if (events && (await takeHistory(room, requests, server, events))) break
@@ -278,7 +278,7 @@ async function fetchEvents(
 
 /** Who sent the event, its sender's server, and others in the room; another order at each try. */
 function serversToAsk(room: Room, { pdu, origin, tries }: Staged): ServerName[] {
-  return rotated([origin, serverNameOf(pdu.sender), ...room.reader.joinedServers()], tries, room)
+  return rotated([origin, serverNameOf(pdu.sender), ...room.reader.serversIn()], tries, room)
 }
 
 /** Some of the servers, others at each try; never ourselves. */

@@ -1,6 +1,6 @@
 /**
  * Where the events of a join's answer wait until all are there: only then is it known in which order they can be judged.
- * The table exists while a join is under way.
+ * The table exists while a join is under way, or while the whole state is fetched after one that left out members.
  */
 import { AuthOrder } from '#protocol/events/auth-order.ts'
 import { pduFromStored } from '#protocol/events/event-format.ts'
@@ -17,13 +17,16 @@ export type StatePlace = { nid: Nid; type: string; stateKey: string }
 export class JoinSpool {
   readonly #sql: SqlStorage
   readonly #rules: RoomVersionRules
+  readonly #table: 'join_spool' | 'state_spool'
 
-  constructor(sql: SqlStorage, rules: RoomVersionRules) {
+  /** An empty spool; a `state_spool` may be one that was begun before. */
+  constructor(sql: SqlStorage, rules: RoomVersionRules, table: 'join_spool' | 'state_spool' = 'join_spool') {
     this.#sql = sql
     this.#rules = rules
-    sql.exec('DROP TABLE IF EXISTS join_spool')
+    this.#table = table
+    if (table === 'join_spool') this.end()
     sql.exec(
-      'CREATE TABLE join_spool(event_id TEXT PRIMARY KEY, auth TEXT NOT NULL, is_state INTEGER NOT NULL, json TEXT NOT NULL) WITHOUT ROWID',
+      `CREATE TABLE IF NOT EXISTS ${table}(event_id TEXT PRIMARY KEY, auth TEXT NOT NULL, is_state INTEGER NOT NULL, json TEXT NOT NULL) WITHOUT ROWID`,
     )
   }
 
@@ -31,7 +34,7 @@ export class JoinSpool {
   add(pdus: readonly Pdu[], isState: boolean): void {
     for (const { event_id, auth_events, json } of pdus) {
       this.#sql.exec(
-        'INSERT INTO join_spool(event_id, auth, is_state, json) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET is_state = max(is_state, excluded.is_state)',
+        `INSERT INTO ${this.#table}(event_id, auth, is_state, json) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET is_state = max(is_state, excluded.is_state)`,
         event_id,
         JSON.stringify(auth_events),
         isState ? 1 : 0,
@@ -43,18 +46,19 @@ export class JoinSpool {
   /** All event IDs, auth events first. */
   inAuthOrder(roomId: RoomId): EventId[] {
     const order = new AuthOrder(this.#eventIds())
-    const rows = this.#sql.exec<{ event_id: EventId; auth: string }>('SELECT event_id, auth FROM join_spool')
+    const rows = this.#sql.exec<{ event_id: EventId; auth: string }>(`SELECT event_id, auth FROM ${this.#table}`)
     for (const { event_id, auth } of rows) order.cites(event_id, authIds(auth))
     return [...order.take(createEventIdOf(roomId))]
   }
 
   *#eventIds(): Generator<EventId, void> {
-    for (const { event_id } of this.#sql.exec<{ event_id: EventId }>('SELECT event_id FROM join_spool')) yield event_id
+    for (const { event_id } of this.#sql.exec<{ event_id: EventId }>(`SELECT event_id FROM ${this.#table}`))
+      yield event_id
   }
 
   /** Some of the events, in the order asked for. */
   read(eventIds: readonly EventId[]): Pdu[] {
-    const query = 'SELECT event_id, json FROM join_spool WHERE event_id IN (SELECT value FROM json_each(?))'
+    const query = `SELECT event_id, json FROM ${this.#table} WHERE event_id IN (SELECT value FROM json_each(?))`
     const rows = this.#sql.exec<{ event_id: EventId; json: string }>(query, JSON.stringify(eventIds)).toArray()
     const found = new Map(rows.map(({ event_id, json }) => [event_id, json]))
     return eventIds.flatMap((id) => {
@@ -66,13 +70,19 @@ export class JoinSpool {
   /** The events told as state, as far as they were judged and not rejected: one query, where it may be 100,000 events. */
   state(): StatePlace[] {
     const query =
-      'SELECT nid, type, state_key AS stateKey FROM join_spool JOIN events USING (event_id) ' +
+      `SELECT nid, type, state_key AS stateKey FROM ${this.#table} JOIN events USING (event_id) ` +
       `WHERE is_state = 1 AND state_key IS NOT NULL AND outcome <> ${outcomes.rejected}`
     return this.#sql.exec<StatePlace>(query).toArray()
   }
 
+  /** These were judged. */
+  remove(eventIds: readonly EventId[]): void {
+    const query = `DELETE FROM ${this.#table} WHERE event_id IN (SELECT value FROM json_each(?))`
+    this.#sql.exec(query, JSON.stringify(eventIds))
+  }
+
   end(): void {
-    this.#sql.exec('DROP TABLE IF EXISTS join_spool')
+    this.#sql.exec(`DROP TABLE IF EXISTS ${this.#table}`)
   }
 }
 

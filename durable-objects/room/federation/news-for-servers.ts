@@ -109,7 +109,7 @@ function destinationsOf(room: Room, after: number): ServerName[] {
   const query = `SELECT nid FROM events WHERE pos IS NOT NULL AND pos > ? AND outcome = 0 AND ${ours}`
   const events = reader.sql.exec<{ nid: Nid }>(query, after, reader.serverName).toArray()
   if (events.length === 0) return []
-  const servers = new Set(reader.joinedServers())
+  const servers = new Set(reader.serversIn())
   const members = `SELECT DISTINCT state_key AS userId FROM events WHERE pos > ? AND outcome = 0 AND type = 'm.room.member'`
   for (const { userId } of reader.sql.exec<{ userId: string }>(members, after)) {
     const server = serverOf(userId)
@@ -191,6 +191,8 @@ function presenceSince(room: Room, server: ServerName, after: number): (nid: Nid
   const { reader } = room
   const query = `SELECT 1 AS found FROM events WHERE pos > ? AND type = 'm.room.member'
     AND substr(state_key, instr(state_key, ':') + 1) = ? LIMIT 1`
+  // Of whom of theirs is here we know nothing yet, but that somebody was.
+  if (reader.partial.servers.has(server)) return () => true
   const isIn = reader.joinedServers().has(server)
   if (isIn && reader.sql.exec(query, after, server).toArray().length === 0) return () => true
   const sight = serverSightOf(room, server)

@@ -39,5 +39,5 @@ export function receiptEdu(
 }
 
 function others({ reader }: Room): ServerName[] {
-  return [...reader.joinedServers()].filter((server) => server !== reader.serverName)
+  return [...reader.serversIn()].filter((server) => server !== reader.serverName)
 }

@@ -8,21 +8,23 @@
  *      prev_events known ──► state before ──► 4 auth events ──► 5 state before ──► 6, 7 the present ──► accepted
  *             │                                    │ rejected          │ rejected          │ soft-failed
  *             └──► waiting (fetch-missing.ts goes for them)
+ *
+ * While the room's members are not all known here, all of that is provisional: federation/replay.ts judges anew.
  */
 import { checkAuthEventsOf } from '#protocol/event-auth/auth-events.ts'
 import { checkAuthRules } from '#protocol/event-auth/check-auth-rules.ts'
 import { oversizedField } from '#protocol/events/event-format.ts'
 import type { Pdu, StateLookup } from '#protocol/events/pdu.ts'
-import { stateMapKey } from '#protocol/events/state-map.ts'
+import { type StateMapKey, stateMapKey } from '#protocol/events/state-map.ts'
 import type { EventId } from '#protocol/identifiers/event-id.ts'
 import { createEventIdOf } from '#protocol/identifiers/room-id.ts'
 import type { UserId } from '#protocol/identifiers/user-id.ts'
 
-import { append, stateAfterAll } from '../append.ts'
+import { append, type Arrival, stateAfterAll } from '../append.ts'
 import { placeUnjudged } from './outside.ts'
 import { policyFault } from '../policy.ts'
 import { currentStateLookup, type Room, stateLookup } from '../room.ts'
-import { type GroupId, outcomes, type StoredEvent } from '../stored-event.ts'
+import { type GroupId, type Nid, outcomes, type StoredEvent } from '../stored-event.ts'
 
 export type Received =
   /** Stored before, in its place in the DAG. */
@@ -50,19 +52,22 @@ export function receivePdu(room: Room, pdu: Pdu, stateBefore?: GroupId, source: 
   if (authEvents.length > 0 || prevEvents.length > 0) return { kind: 'waiting', authEvents, prevEvents }
   // Only a create event stands on nothing, and that one comes with a join, never alone.
   if (stateBefore === undefined && prevs.length === 0) return rejectUnplaced('an event without prev_events')
-  const before = stateBefore ?? stateAfterAll(room, prevs)
+  const told = stateBefore ?? stateAfterAll(room, prevs)
   placeUnjudged(room, pdu)
 
   // 4. "Passes authorization rules based on the event's auth events, otherwise it is rejected."
   // 5. "Passes authorization rules based on the state before the event, otherwise it is rejected."
-  const rejection = authFault(room, pdu) ?? stateFault(room, pdu, stateLookup(room, before))
-  if (rejection !== undefined) return store(room, pdu, before, source, 'rejected', rejection)
+  const misfit = authFault(room, pdu)
+  const before = misfit === undefined ? withCitedMembers(room, pdu, told) : told
+  const arrival = { pdu, stateBefore: before, source, isGiven: stateBefore !== undefined }
+  const rejection = misfit ?? stateFault(room, pdu, stateLookup(room, before))
+  if (rejection !== undefined) return store(room, arrival, 'rejected', rejection)
   // 6. "Passes authorization rules based on the current state of the room, otherwise it is soft failed."
   // What lies in the past was sent before the current state was.
   // 7. "Is validated by the Policy Server, if the room is using a Policy Server, otherwise it is soft failed."
   const softFailure =
-    source === 'history' ? undefined : (stateFault(room, pdu, currentStateLookup(room)) ?? policyFault(room, pdu))
-  return store(room, pdu, before, source, softFailure === undefined ? 'accepted' : 'softFailed', softFailure)
+    source === 'history' ? undefined : (stateFault(room, pdu, presentLookup(room, pdu)) ?? policyFault(room, pdu))
+  return store(room, arrival, softFailure === undefined ? 'accepted' : 'softFailed', softFailure)
 }
 
 /** The prev_events that have no place in the DAG here: not stored, or as outliers. */
@@ -99,19 +104,11 @@ export function receiveOutlier(room: Room, pdu: Pdu): boolean {
 
 function store(
   room: Room,
-  pdu: Pdu,
-  stateBefore: GroupId,
-  source: 'live' | 'history',
+  arrival: Pick<Arrival, 'pdu' | 'stateBefore' | 'source' | 'isGiven'>,
   outcome: 'accepted' | 'softFailed' | 'rejected',
   message: string | undefined,
 ): Received {
-  const { changedMembers } = append(room, {
-    pdu,
-    outcome: outcomes[outcome],
-    stateBefore,
-    source,
-    rejectReason: message,
-  })
+  const { changedMembers } = append(room, { ...arrival, outcome: outcomes[outcome], rejectReason: message })
   return { kind: 'stored', outcome, message, changedMembers }
 }
 
@@ -120,21 +117,49 @@ function rejectUnplaced(message: string): Received {
 }
 
 /** Check 4: what the event cites, and whether that much allows it. */
-function authFault(room: Room, pdu: Pdu): string | undefined {
+export function authFault(room: Room, pdu: Pdu, isRejected = isRejectedEvent): string | undefined {
   const { reader, crypto } = room
   const oversized = oversizedField(pdu)
   if (oversized !== undefined) return `${oversized} has more than 255 bytes`
   const cited = checkAuthEventsOf(reader.rules, pdu, (id) => {
     const event = reader.eventById(id)
-    return event && { pdu: event.pdu, rejected: event.outcome === outcomes.rejected }
+    return event && { pdu: event.pdu, rejected: isRejected(event) }
   })
   if (!cited.ok) return `rule ${cited.rule}: ${cited.message}`
   return stateFault(room, pdu, citedState(room, pdu), crypto)
 }
 
-function stateFault(room: Room, pdu: Pdu, state: StateLookup, crypto = room.crypto): string | undefined {
+function isRejectedEvent({ outcome }: StoredEvent): boolean {
+  return outcome === outcomes.rejected
+}
+
+export function stateFault(room: Room, pdu: Pdu, state: StateLookup, crypto = room.crypto): string | undefined {
   const verdict = checkAuthRules(room.reader.rules, pdu, state, crypto)
   return verdict.ok ? undefined : `rule ${verdict.rule}: ${verdict.message}`
+}
+
+/**
+ * While members are missing here (partial-state.ts), an event's own auth events tell those it rests on; with the whole state
+ * it is judged anew.
+ */
+function withCitedMembers({ reader, groups }: Room, pdu: Pdu, group: GroupId): GroupId {
+  if (!reader.partial.isOpen) return group
+  const lacked = new Map<StateMapKey, Nid>()
+  for (const id of pdu.auth_events) {
+    const event = reader.eventById(id)
+    if (event?.type !== 'm.room.member' || event.state_key === undefined) continue
+    const key = stateMapKey(event.type, event.state_key)
+    if (groups.read(group, key) === undefined) lacked.set(key, event.nid)
+  }
+  return groups.child(group, lacked)
+}
+
+/** The current state, with those members whom the event tells of where members are missing here. */
+function presentLookup(room: Room, pdu: Pdu): StateLookup {
+  const current = currentStateLookup(room)
+  if (!room.reader.partial.isOpen) return current
+  const cited = citedState(room, pdu)
+  return (type, stateKey) => current(type, stateKey) ?? (type === 'm.room.member' ? cited(type, stateKey) : undefined)
 }
 
 /** The state that an event's auth events make up; in version 12 the create event is there without being cited. */

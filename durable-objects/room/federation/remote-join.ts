@@ -2,14 +2,15 @@
  * Joining a room over a server that is in it.
  *
  * Spec: server-server-api/#joining-rooms. Template → our event → the room's state and auth chain, streamed and verified →
- * judged in order of authorisation → one turn in which the room comes to life. Until that turn nobody sees anything of it,
+ * judged in order of authorisation → one turn in which the room comes to life. The first time a room is joined its members may
+ * be left out of that (partial-state.ts); complete-join.ts fetches them afterwards. Until that turn nobody sees anything of it,
  * and when it does not come, a room that was unknown before leaves nothing behind.
  */
 import { fail, type Failure, type Outcome } from '#protocol/errors.ts'
 import { parsePdu } from '#protocol/events/event-format.ts'
 import { roomVersionOf } from '#protocol/events/fields.ts'
 import type { Pdu } from '#protocol/events/pdu.ts'
-import { stateMapKey } from '#protocol/events/state-map.ts'
+import { type StateMapKey, stateMapKey } from '#protocol/events/state-map.ts'
 import type { EventId } from '#protocol/identifiers/event-id.ts'
 import type { RoomId } from '#protocol/identifiers/room-id.ts'
 import type { ServerName } from '#protocol/identifiers/server-name.ts'
@@ -25,12 +26,13 @@ import type { ServerIdentity } from '../../../worker/server-identity.ts'
 import { changeCurrentState } from '../current-state.ts'
 import type { Room } from '../room.ts'
 import { sameJson } from '../same-json.ts'
+import type { Nid, StoredEvent } from '../stored-event.ts'
 import { groupOfPlaces } from './explicit-state.ts'
 import { FederationRequests } from './federation-requests.ts'
 import { prepareMembership, remoteFailure } from './handshake.ts'
 import { readJoinAnswer } from './join-answer.ts'
 import { JoinSpool, type StatePlace } from './join-spool.ts'
-import { receiveOutlier, receivePdu } from './receive-pdu.ts'
+import { missingPrevEvents, receiveOutlier, receivePdu } from './receive-pdu.ts'
 
 export interface RemoteJoin {
   readonly roomId: RoomId
@@ -48,12 +50,16 @@ export interface JoinDeps {
   readonly forgetRoom: () => Promise<void>
   /** Called before `stored` when the server joined over passes the event on to all others. */
   readonly passedOn: () => void
+  /** Called in the turn in which the room came to life without all of its members. */
+  readonly incomplete: () => void
   /** Called in the turn in which the room came to life. */
   readonly stored: (changedMembers: readonly UserId[]) => void
 }
 
 /** Servers tried for one join. */
 const maxServers = 6
+/** Milliseconds until an answer has to be there, all of it. */
+const longestAnswer = 600_000
 /** Events judged in one turn. */
 const slice = 1_000
 
@@ -84,21 +90,28 @@ async function joinOver(
   const prepared = await prepareMembership(deps.env, deps.identity, handshake)
   if (!prepared.ok) return prepared
   const { rules, pdu } = prepared
-  const path = `/_matrix/federation/v2/send_join/${encodeURIComponent(roomId)}/${encodeURIComponent(pdu.event_id)}`
-  const sent = await signedStream(deps.env, {
-    destination: server,
-    method: 'PUT',
-    path,
-    body: pdu.json,
-    timeoutMs: 600_000,
-  })
-  if (!sent.ok) return remoteFailure(sent)
-  const wasKnown = room.reader.isKnown()
-  if (!wasKnown) room.transactor.beginRoom(roomId, rules)
-  const joined = await enter(room, deps, { rules, pdu, roomId, server, body: sent.response.body })
-  if (!joined.ok && !wasKnown) await deps.forgetRoom()
-  if (joined.ok) await addKnownRoom(deps.env, roomId)
-  return joined
+  const place = `${encodeURIComponent(roomId)}/${encodeURIComponent(pdu.event_id)}`
+  const path = `/_matrix/federation/v2/send_join/${place}${mayLackMembers(room) ? '?omit_members=true' : ''}`
+  const ended = new AbortController()
+  const timer = setTimeout(() => ended.abort(), longestAnswer)
+  try {
+    const request = { destination: server, method: 'PUT', path, body: pdu.json, signal: ended.signal } as const
+    const sent = await signedStream(deps.env, request)
+    if (!sent.ok) return remoteFailure(sent)
+    const wasKnown = room.reader.isKnown()
+    if (!wasKnown) room.transactor.beginRoom(roomId, rules)
+    const joined = await enter(room, deps, { rules, pdu, roomId, server, body: sent.response.body })
+    if (!joined.ok && !wasKnown) await deps.forgetRoom()
+    if (joined.ok) await addKnownRoom(deps.env, roomId)
+    return joined
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+/** What is known of a room from an earlier stay is worth more than to be overwritten by an incomplete state. */
+function mayLackMembers({ reader }: Room): boolean {
+  return !reader.isKnown() || reader.header().currentGroup === undefined || reader.partial.isOpen
 }
 
 interface Entry {
@@ -130,7 +143,8 @@ async function enter(
       await new Promise((resolve) => setTimeout(resolve, 0))
     }
     const join = ourJoin(deps.identity, rules, pdu, answer.event)
-    return comeToLife(room, deps, join, spool.state())
+    const told = { state: spool.state(), server, servers: answer.servers }
+    return reader.partial.isOpen ? joinMore(room, deps, join, told) : comeToLife(room, deps, join, told)
   } finally {
     if (reader.isKnown()) spool.end()
   }
@@ -150,23 +164,27 @@ function ourJoin(
   return isOurs && sameJson(parsed.pdu.content, sent.content) ? parsed.pdu : sent
 }
 
+/** What the other server said of the room. */
+interface Told {
+  readonly state: readonly StatePlace[]
+  readonly server: ServerName
+  /** In the room, where members were left out of the state. */
+  readonly servers: readonly ServerName[] | undefined
+}
+
 /** One turn: the told state becomes the current one, and the join its end. */
 function comeToLife(
   room: Room,
   deps: JoinDeps,
   join: Pdu,
-  state: readonly StatePlace[],
+  { state, server, servers }: Told,
 ): Outcome<{ event_id: EventId }> {
   const { reader, transactor } = room
   return transactor.turn((): Outcome<{ event_id: EventId }> => {
-    const creates = state.filter(({ type }) => type === 'm.room.create')
-    const create = creates[0] && reader.eventOf(creates[0].nid)
-    // Before version 12 a room's first server can make a second one; which of them is the room is not ours to guess.
-    if (!create || creates.length > 1 || (roomVersionOf(create.pdu) ?? '1') !== reader.rules.version) {
-      return fail('bad_gateway', 'The state of the room has not one create event of its version')
-    }
-    const places = state.map(({ type, stateKey, nid }) => [stateMapKey(type, stateKey), nid] as const)
-    const group = groupOfPlaces(room, new Map(places))
+    const create = createOf(room, state)
+    if (!create) return fail('bad_gateway', 'The state of the room has not one create event of its version')
+    if (servers) reader.partial.begin(reader.header().pos + 1)
+    const group = groupOfPlaces(room, placesOf(state))
     const changed = changeCurrentState(room, reader.header().currentGroup, group, create)
     transactor.setHeader({ extremities: [], currentGroup: group })
     const received = receivePdu(room, join, group)
@@ -174,8 +192,62 @@ function comeToLife(
       const why = received.kind === 'stored' ? received.message : 'its auth events are not there'
       return fail('bad_gateway', `The room does not allow the join: ${why}`)
     }
+    if (servers) noteIncomplete(room, deps, join, server, servers)
     deps.passedOn()
     deps.stored([...new Set([...changed, ...received.changedMembers])])
     return { ok: true, event_id: join.event_id }
   })
+}
+
+/** One more join, or the same user's once more, while that of the first is not complete: what is here stays. */
+function joinMore(
+  room: Room,
+  deps: JoinDeps,
+  join: Pdu,
+  { state, server, servers }: Told,
+): Outcome<{ event_id: EventId }> {
+  return room.transactor.turn((): Outcome<{ event_id: EventId }> => {
+    const hasPlace = missingPrevEvents(room, join).length === 0
+    if (!hasPlace && !createOf(room, state)) {
+      return fail('bad_gateway', 'The state of the room has not one create event of its version')
+    }
+    const received = receivePdu(room, join, hasPlace ? undefined : groupOfPlaces(room, placesOf(state)))
+    if (received.kind === 'waiting') return fail('bad_gateway', 'The auth events of the join are not there')
+    if (received.kind === 'stored') {
+      if (received.outcome !== 'accepted') return fail('forbidden', `The room does not allow it: ${received.message}`)
+      if (!hasPlace && servers) noteIncomplete(room, deps, join, server, servers)
+      deps.incomplete()
+      deps.passedOn()
+      deps.stored(received.changedMembers)
+    }
+    return { ok: true, event_id: join.event_id }
+  })
+}
+
+function noteIncomplete(
+  { reader }: Room,
+  deps: JoinDeps,
+  join: Pdu,
+  server: ServerName,
+  servers: readonly ServerName[],
+): void {
+  const nid = reader.nidOf(join.event_id)
+  if (nid === undefined) throw new Error('the join was not stored')
+  reader.partial.addJoin({ nid, server, servers: [...new Set([server, ...servers])] })
+  deps.incomplete()
+}
+
+/**
+ * The room's create event; undefined where there is not one of the room's version. Before version 12 a room's first server
+ * can make a second one; which of them is the room is not ours to guess.
+ */
+export function createOf({ reader }: Room, state: readonly StatePlace[]): StoredEvent | undefined {
+  const creates = state.filter(({ type }) => type === 'm.room.create')
+  const create = creates[0] && reader.eventOf(creates[0].nid)
+  const isRight = creates.length === 1 && create && (roomVersionOf(create.pdu) ?? '1') === reader.rules.version
+  return isRight ? create : undefined
+}
+
+export function placesOf(state: readonly StatePlace[]): Map<StateMapKey, Nid> {
+  return new Map(state.map(({ type, stateKey, nid }) => [stateMapKey(type, stateKey), nid]))
 }

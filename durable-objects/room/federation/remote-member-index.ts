@@ -37,6 +37,13 @@ export class RemoteMemberIndex {
     this.#list = list
   }
 
+  /** Members became known who came by no event: all are listed anew at the next change. */
+  begin(): void {
+    this.#pos = undefined
+    this.#saved = undefined
+    this.#room.reader.sql.exec('DELETE FROM member_list')
+  }
+
   /** The room changed. Rejects when the list could not be written: then it has to be called again. */
   async changed(): Promise<void> {
     const before = this.#running

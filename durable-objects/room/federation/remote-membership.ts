@@ -37,7 +37,11 @@ export function remoteStepOf(
   const { reader } = room
   const isResident = reader.isKnown() && reader.isResident()
   if (membership === 'invite') return isResident && !reader.isLocal(target) ? 'invite' : undefined
-  if (sender !== target || isResident) return undefined
+  if (sender !== target) return undefined
+  // Whether one more may come in, only those know who know all members.
+  if (isResident && reader.partial.isOpen && membership === 'join' && reader.membership(target) !== 'join')
+    return 'join'
+  if (isResident) return undefined
   if (membership === 'join' || membership === 'knock') return membership
   const outside = reader.isKnown() ? reader.outsideMembership(target)?.membership : undefined
   return membership === 'leave' && (outside === 'invite' || outside === 'knock') ? 'leave' : undefined
@@ -99,7 +103,7 @@ export async function joinByTheirWord(
 ): Promise<Sent> {
   const { membership: _, ...content } = contentOf(request)
   const user = request.target
-  return overOne([...room.reader.joinedServers()], room, async (server) => {
+  return overOne([...room.reader.serversIn()], room, async (server) => {
     const prepared = await prepareMembership(deps.env, deps.identity, {
       server,
       roomId,

@@ -24,5 +24,5 @@ export function isServerAllowedIn(room: Room, server: ServerName): boolean {
 
 /** Whether the server has a joined member and the list lets it in. */
 export function isServerIn(room: Room, server: ServerName): boolean {
-  return room.reader.joinedServers().has(server) && isServerAllowedIn(room, server)
+  return room.reader.serversIn().has(server) && isServerAllowedIn(room, server)
 }

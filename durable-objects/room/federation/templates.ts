@@ -33,6 +33,8 @@ export type Template = Outcome<{ room_version: RoomVersion; event: JsonObject }>
 export function makeTemplate(room: Room, identity: ServerIdentity, request: TemplateRequest, now: number): Template {
   const { reader } = room
   if (!reader.isKnown() || !reader.isResident() || reader.localJoined().size === 0) return fail('unknown_room')
+  // Who may come in rests on members whom we do not know yet.
+  if (reader.partial.isOpen) return fail('unknown_room', 'This server has not fully joined the room yet')
   if (!isServerAllowedIn(room, request.origin)) return fail('forbidden', 'The room does not allow that server')
   const { rules } = reader.header()
   if (request.versions && !request.versions.includes(rules.version)) {

@@ -13,6 +13,7 @@ import { addedState, isLazy, type RequiredState, wantsPlace } from '#protocol/sl
 import { stateEvent } from '../client-event.ts'
 import { membersIn } from '../lazy-members.ts'
 import { eventFormat } from '../slice.ts'
+import { changesFor } from '../state-slice.ts'
 import { stateOfGroup } from '../state-of-group.ts'
 import type { Nid, StoredEvent } from '../stored-event.ts'
 import type { View } from '../visibility.ts'
@@ -31,7 +32,8 @@ export function requiredState(asked: SlidingAsked, span: Span, leave: StoredEven
   }
   if (initial || !held) add(placesOf(view, end, wanted))
   else {
-    add(changedPlaces(asked, held.changes, span))
+    const changes = isLazy(config) && given ? changesFor(view.room, held, given.pos) : held.changes
+    add(changedPlaces(asked, changes, span))
     add(placesOf(view, end, given ? addedState(config, given.config) : wanted))
   }
   if (isLazy(config)) add(lazyMembers(asked, span))
