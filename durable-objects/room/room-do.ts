@@ -198,7 +198,7 @@ export class RoomDO extends DurableObject<Env> {
         await this.#members.changed()
         await this.#notifier.settle(Date.now(), this.#servers.told)
       },
-      fetch: () => this.#missing.start(Date.now()),
+      fetch: () => this.#missing.alarm(Date.now()),
       index: async () => this.#indexOlder(),
       delayed: async () => this.#sendDue(),
       // Others do not wait for it: other servers take their time.

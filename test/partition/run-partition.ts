@@ -35,7 +35,9 @@ export interface Report extends Numbers {
 const versions = ['12', '11', '10']
 const people = 2
 /** For everybody to come to the same after all is mended, in milliseconds. */
-const patience = 240_000
+const patience = 600_000
+/** For what lies in a hole to be fetched, which is left until there is no news, in milliseconds. */
+const patienceForHoles = 180_000
 
 export async function runPartition({ seed, rounds, keep = false, say = () => undefined }: Plan): Promise<Report> {
   const begun = performance.now()
@@ -56,7 +58,7 @@ export async function runPartition({ seed, rounds, keep = false, say = () => und
     for (const site of sites.all) if (!site.isUp()) await site.start()
     const apart = await comeTogether(sites, crowd, rooms)
     const healing = Math.round((performance.now() - mended) / 1000)
-    const faults = [...apart.faults, ...(await faultsOf(sites, rooms, crowd.promised))]
+    const faults = [...apart.faults, ...(await lasting(() => faultsOf(sites, rooms, crowd.promised)))]
     const numbers = countOf(sites, rooms)
     const folder = await sites.end(keep)
     const { promised, refused, unanswered } = crowd
@@ -163,6 +165,16 @@ async function comeTogether(sites: Sites, crowd: Crowd, rooms: readonly string[]
       apart = await whatKeepsThemApart(sites, rooms)
     }
     if (apart.faults.length === 0 || performance.now() > until) return apart
+  }
+}
+
+/** Faults that are still there after a while. */
+async function lasting(look: () => Promise<string[]>): Promise<string[]> {
+  const until = performance.now() + patienceForHoles
+  for (;;) {
+    const faults = await look()
+    if (faults.length === 0 || performance.now() > until) return faults
+    await sleep(5_000)
   }
 }
 

@@ -43,6 +43,8 @@ export interface FetchDeps {
   readonly env: Env
   /** Called in the turn that stored events. */
   readonly stored: (changedMembers: readonly UserId[]) => void
+  /** Whether holes are to be filled in this run. */
+  readonly fillsHoles: () => boolean
 }
 
 /** One run. True when no event waits any more and no hole is open. */
@@ -57,7 +59,7 @@ export async function fetchMissing(room: Room, deps: FetchDeps): Promise<boolean
     passOverHeirs(room, staged, failed)
     const next = staged.find(({ pdu }) => !failed.has(pdu.event_id))
     if (!next || budget.left <= 0) {
-      await fillHoles(errand)
+      if (deps.fillsHoles()) await fillHoles(errand)
       return stagedCount(room) === 0 && holesSinceEntry(room, 1).length === 0
     }
     const helped = await goFor(errand, next)

@@ -4,6 +4,7 @@ import { buildEvent } from '#protocol/events/build-event.ts'
 import { authEventKeys } from '#protocol/events/auth-events-selection.ts'
 import type { UserId } from '#protocol/identifiers/user-id.ts'
 import { type JsonObject, own } from '#protocol/json/json.ts'
+import { runDurableObjectAlarm } from 'cloudflare:test'
 import { afterEach, expect, test, vi } from 'vitest'
 
 import { storeOutliers } from '../../../durable-objects/room/federation/outliers.ts'
@@ -113,6 +114,14 @@ async function placed(made: TestRoom, events: readonly Pdu[]): Promise<(number |
   return events.map(({ event_id }) => byId.get(event_id))
 }
 
+/** The room's alarm goes for what is missing, as it does after a while. */
+async function ring(made: TestRoom): Promise<void> {
+  const later = Date.now() + 120_000
+  const clock = vi.spyOn(Date, 'now').mockImplementation(() => later)
+  expect(await runDurableObjectAlarm(made.stub)).toBe(true)
+  clock.mockRestore()
+}
+
 test('a fork that began long before our own last events is fetched whole', async () => {
   const { server, guest, made, joined } = await roomWithGuest()
   for (let index = 0; index < 12; index++) await say(made, alice, `meanwhile ${index}`)
@@ -152,10 +161,13 @@ test('a hole that was passed over, since nobody had what lies in it, is filled o
   const [first, second, third, fourth, fifth, last] = events
   if (!first || !second || !third || !fourth || !fifth || !last) throw new Error('no fork')
   // The server knows the state in the middle, and nothing of the events before.
-  serversAnswer({ [server.name]: having([third, fourth], await stateOf(made)) })
+  const asked = serversAnswer({ [server.name]: having([third, fourth], await stateOf(made)) })
   await send(server, fourth)
   await vi.waitFor(async () => expect((await placed(made, [fourth]))[0]).toBe(0), { timeout: 10_000 })
   expect(await placed(made, [first, second])).toEqual([undefined, undefined])
+  // Nobody is bothered for the sake of a hole while there is news.
+  expect(asked.filter((path) => path.includes('backfill'))).toEqual([])
+  await ring(made)
   await vi.waitFor(async () => {
     const [hole] = await rows<{ tries: number }>(made, 'SELECT tries FROM missing_events')
     expect(hole?.tries).toBeGreaterThan(0)
@@ -165,6 +177,8 @@ test('a hole that was passed over, since nobody had what lies in it, is filled o
   vi.restoreAllMocks()
   serversAnswer({ [server.name]: having(events, await stateOf(made)) })
   await send(server, last)
+  await vi.waitFor(async () => expect(await placed(made, [last])).toEqual([0]), { timeout: 10_000 })
+  await ring(made)
   await vi.waitFor(async () => expect(await placed(made, events)).toEqual([0, 0, 0, 0, 0, 0]), { timeout: 10_000 })
   await vi.waitFor(async () => expect(await rows(made, alarm)).toEqual([]))
 })
