@@ -485,6 +485,20 @@ export class RoomDO extends DurableObject<Env> {
     return memberChanges(this.#room, request)
   }
 
+  /**
+   * A reader's filter leaves the room out: they become tellable as by reading it, and hear at most who came and went. Null
+   * for a room that knows nothing of itself any more.
+   */
+  async passOver(
+    request: MemberChangesRequest & { wantsMembers: boolean },
+  ): Promise<{ pos: number; typing: number; memberChanges: MemberChanges | null } | null> {
+    const { reader, memory } = this.#room
+    if (!reader.isKnown()) return null
+    this.#notifier.read(request.reader)
+    const changes = request.wantsMembers ? memberChanges(this.#room, request) : null
+    return { pos: reader.header().pos, typing: memory.typing.version, memberChanges: changes }
+  }
+
   /** Those of the users who are joined. */
   async joinedAmong(users: readonly UserId[]): Promise<UserId[]> {
     const { reader } = this.#room

@@ -12,7 +12,6 @@ import type { JsonObject } from '#protocol/json/json.ts'
 import { withFollowed } from '#protocol/push-rules/stored-rules.ts'
 
 import type { MemberChanges } from '../../durable-objects/room/member-changes.ts'
-import { limiter } from '../../durable-objects/shared/limit.ts'
 import type { FailedRoom, ServedRoom } from '../../durable-objects/user-sync/marks.ts'
 import type { AccountDataEvent } from '../../durable-objects/user-sync/account-data.ts'
 import type { Read, RoomToServe } from '../../durable-objects/user-sync/read.ts'
@@ -60,16 +59,16 @@ export async function gatherRooms(
   const served: ServedRoom[] = []
   const failed: FailedRoom[] = []
   const memberChanges: MemberChanges[] = []
-  const waiting = read.rooms.filter(({ roomId }) => wantsRoom(reader.filter, roomId))
-  const queue = waiting.values()
+  const queue = read.rooms.values()
   const worker = async () => {
     for (const asked of queue) {
       const { roomId, accountData, known } = asked
+      const isShown = wantsRoom(reader.filter, roomId)
       if (!asked.changed) {
-        await take({ roomId, section: 'join', room: {}, accountData })
+        if (isShown) await take({ roomId, section: 'join', room: {}, accountData })
         continue
       }
-      const slice = await readSlice(env, reader, asked, read)
+      const slice = await (isShown ? readSlice(env, reader, asked, read) : passOver(env, reader, asked, read))
       if (slice === undefined) failed.push({ roomId, from: asked.from })
       // A room that knows nothing of itself any more was purged.
       if (!slice?.ok) continue
@@ -80,8 +79,7 @@ export async function gatherRooms(
       if (slice.section !== 'none') await take({ roomId, section: slice.section, room: slice.room, accountData })
     }
   }
-  await Promise.all(Array.from({ length: Math.min(atOnce, waiting.length) }, worker))
-  if (!read.isInitial) memberChanges.push(...(await changesElsewhere(env, reader, read)))
+  await Promise.all(Array.from({ length: Math.min(atOnce, read.rooms.length) }, worker))
   return { served, failed, memberChanges }
 }
 
@@ -92,35 +90,45 @@ async function readSlice(
   { roomId, from }: RoomToServe,
   { ignoredUsers, pushRules, followed, isInitial }: Pick<Read, 'ignoredUsers' | 'pushRules' | 'followed' | 'isInitial'>,
 ) {
+  return retried(roomId, () =>
+    roomOf(env, roomId).syncSlice({
+      memberChanges: !isInitial,
+      reader: reader.userId,
+      deviceId: reader.deviceId,
+      from,
+      filter: filterIn(reader.filter, roomId),
+      eventFormat: reader.eventFormat,
+      fullState: reader.fullState,
+      useStateAfter: reader.useStateAfter,
+      ignoredUsers: withoutSelf(ignoredUsers, reader.userId),
+      pushRules: withFollowed(pushRules, followed, roomId),
+    }),
+  )
+}
+
+/**
+ * A room that the filter keeps out of sight: its members' keys matter all the same, and it goes on telling what happens, since
+ * the next request may have another filter.
+ */
+async function passOver(env: Env, { userId }: Reader, { roomId, from }: RoomToServe, { isInitial }: Read) {
+  const asked = { reader: userId, from, wantsMembers: !isInitial }
+  const passed = await retried(roomId, () => roomOf(env, roomId).passOver(asked))
+  if (!passed) return passed === null ? ({ ok: false } as const) : undefined
+  const { memberChanges, ...version } = passed
+  return { ok: true, section: 'none', room: {}, ...version, ...(memberChanges ? { memberChanges } : {}) } as const
+}
+
+/** What a room answers; undefined when it could not be asked. */
+async function retried<T>(roomId: RoomId, ask: () => Promise<T>): Promise<T | undefined> {
   for (const pause of [...pauses, undefined]) {
     try {
-      return await roomOf(env, roomId).syncSlice({
-        memberChanges: !isInitial,
-        reader: reader.userId,
-        deviceId: reader.deviceId,
-        from,
-        filter: filterIn(reader.filter, roomId),
-        eventFormat: reader.eventFormat,
-        fullState: reader.fullState,
-        useStateAfter: reader.useStateAfter,
-        ignoredUsers: withoutSelf(ignoredUsers, reader.userId),
-        pushRules: withFollowed(pushRules, followed, roomId),
-      })
+      return await ask()
     } catch (error) {
       console.error('a slice failed', roomId, error)
       if (pause !== undefined) await new Promise((resolve) => setTimeout(resolve, pause))
     }
   }
   return undefined
-}
-
-/** Who came and went in rooms that the filter keeps out of sight: their keys matter all the same. */
-async function changesElsewhere(env: Env, reader: Reader, read: Read): Promise<MemberChanges[]> {
-  const hidden = read.rooms.filter(({ roomId, changed }) => changed && !wantsRoom(reader.filter, roomId))
-  const limited = limiter(atOnce)
-  return Promise.all(
-    hidden.map(({ roomId, from }) => limited(() => roomOf(env, roomId).memberChanges({ reader: reader.userId, from }))),
-  )
 }
 
 /** The filter as it applies within one room: a part which excludes the room lets nothing through. */
