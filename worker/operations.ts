@@ -170,6 +170,7 @@ export const operations: readonly Operation[] = [
   firstAccount.firstAccountLinkValidity,
   firstAccount.makeFirstAccount,
   health.getHealth,
+  health.examineServer,
   // backup/backup-api.ts
   backup.backupFacts,
   backup.backupNames,

@@ -1,7 +1,7 @@
 /** What the server stands on, as it tells its administrator: worker/client-server/health.ts. */
-import { askJson, textIn } from './answers.ts'
-import { bad, doubt, type Finding, good } from './findings.ts'
-import type { Surroundings } from './surroundings.ts'
+import { askJson, textIn } from '../../worker/doctor/answers.ts'
+import { bad, doubt, type Finding, good } from '../../worker/doctor/findings.ts'
+import type { Surroundings } from '../../worker/doctor/surroundings.ts'
 import { own } from '../../worker/protocol/json/json.ts'
 
 export async function examineInside(base: string, token: string, world: Surroundings): Promise<Finding[]> {

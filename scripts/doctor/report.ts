@@ -1,10 +1,8 @@
 /** The whole examination, as lines for the terminal. */
-import { examineClientSide } from './client-side.ts'
-import { bad, type Finding, linesOf } from './findings.ts'
+import { examineOutside } from '../../worker/doctor/examine.ts'
+import { type Finding, linesOf } from '../../worker/doctor/findings.ts'
+import type { Surroundings } from '../../worker/doctor/surroundings.ts'
 import { examineInside } from './inside.ts'
-import { examineServerSide } from './server-side.ts'
-import type { Surroundings } from './surroundings.ts'
-import { parseServerName } from '../../worker/protocol/identifiers/server-name.ts'
 
 export interface Looking {
   /** Client API to look at where no well-known file names one. */
@@ -14,15 +12,10 @@ export interface Looking {
 }
 
 export async function examine(name: string, world: Surroundings, { baseUrl, token }: Looking = {}): Promise<Finding[]> {
-  const parsed = parseServerName(name)
-  if (!parsed) {
-    const next = 'give the part behind the colon in @you:example.org'
-    return [bad('Name', `${JSON.stringify(name)} is not a server name`, next)]
-  }
-  const outside = await examineServerSide(parsed, world)
-  const { findings, base } = await examineClientSide(parsed, world, baseUrl)
-  const inside = token === undefined || base === undefined ? [] : await examineInside(base, token, world)
-  return [...outside, ...findings, ...inside]
+  const { findings, base } = await examineOutside(name, world, baseUrl)
+  return token === undefined || base === undefined
+    ? [...findings]
+    : [...findings, ...(await examineInside(base, token, world))]
 }
 
 export interface Report {

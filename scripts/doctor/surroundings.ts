@@ -1,39 +1,12 @@
-/** What the doctor needs of the world: HTTPS with a look at the certificate, DNS, a clock. Tests bring their own. */
+/** The world as `npm run doctor` sees it, from any machine. */
 import { resolveSrv } from 'node:dns/promises'
 import { readFileSync } from 'node:fs'
 import { request as httpRequest } from 'node:http'
 import { request, type RequestOptions } from 'node:https'
 import { rootCertificates, TLSSocket } from 'node:tls'
 
-export interface Reply {
-  readonly ok: true
-  readonly status: number
-  readonly headers: Readonly<Record<string, string | undefined>>
-  readonly body: string
-  /** Why the certificate is not to be believed for the name that was asked for. */
-  readonly tlsFault: string | undefined
-}
-
-export interface Silence {
-  readonly ok: false
-  readonly message: string
-}
-
-export interface Asked {
-  readonly url: string
-  /** Value of the Host header, where it is not that of the URL. */
-  readonly hostHeader?: string
-  /** Name that the certificate must be valid for, where it is not that of the URL. */
-  readonly tlsName?: string
-  readonly headers?: Readonly<Record<string, string>>
-}
-
-export interface Surroundings {
-  readonly ask: (what: Asked) => Promise<Reply | Silence>
-  readonly srv: (name: string) => Promise<{ readonly target: string; readonly port: number } | undefined>
-  /** Milliseconds since 1970. */
-  readonly now: () => number
-}
+import type { Asked, Reply, Silence, Surroundings } from '../../worker/doctor/surroundings.ts'
+import { nobleCrypto } from '../../worker/protocol/signing/noble-crypto.ts'
 
 export interface RealOptions {
   /** File of further authorities to trust, PEM. */
@@ -58,6 +31,7 @@ export function realSurroundings({ ca, connectTo = new Map() }: RealOptions): Su
       }
     },
     now: Date.now,
+    crypto: nobleCrypto,
   }
 }
 

@@ -72,6 +72,21 @@ describe.skipIf(missingBrowser() !== undefined)('the page for administrators', (
     await eventually('#lists').toBe('None is followed.')
   })
 
+  test('the check-up says what is well, and the next step where it is not', { timeout: 90_000 }, async () => {
+    await enter('owner')
+    await eventually('#users').toContain('@owner:club.example')
+    await browser.click('#examine')
+    await expect.poll(() => browser.textOf('#findings-sum'), { timeout: 60_000 }).toMatch(/wrong\.$/)
+    const findings = await browser.textOf('#findings')
+    expect(findings).toContain('\u2713 DB (D1) answers within')
+    expect(findings).toMatch(
+      /\u2717 Federation API .* does not answer .*Next: a Worker answers on 443 alone: delegate with/s,
+    )
+    expect(findings).toContain('\u2713 Mail is set up')
+    await browser.run("document.getElementById('findings-title').scrollIntoView()")
+    await look(browser, 'check-up')
+  })
+
   test('a report is read and removed', { timeout: 60_000 }, async () => {
     const friend = await signIn(server.url, 'friend')
     const reason = '<img src=x onerror=alert(1)> is rude'

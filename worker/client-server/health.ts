@@ -5,10 +5,14 @@
  */
 import { parseRoomId } from '#protocol/identifiers/room-id.ts'
 
+import { examineOutside } from '../doctor/examine.ts'
+import { bad, doubt, type Finding, good } from '../doctor/findings.ts'
+import { surroundingsInside } from '../doctor/from-inside.ts'
 import type { Env } from '../env.ts'
 import { federationSender } from '../federation-client/sender.ts'
 import { mailerOf } from '../mail/mail.ts'
 import { operation, type Requester } from '../operation.ts'
+import { federates } from '../pages/front-sections.ts'
 import { remote } from '../remote.ts'
 import { refuse } from '../refusal.ts'
 import { roomOf } from '../rooms.ts'
@@ -30,11 +34,43 @@ export const getHealth = operation(
   { id: 'getHealth', auth: 'accessToken', fresh: true },
   async ({ env, settings, requester }) => {
     demandAdmin(requester)
-    const looks = looksAt(env, settings, requester)
-    const bindings = await Promise.all(looks.map(([about, look]) => tried(about, look)))
-    return { server_name: settings.serverName, now: Date.now(), checks: [...bindings, mail(env), push()] }
+    return { server_name: settings.serverName, now: Date.now(), checks: await checksOf(env, settings, requester) }
   },
 )
+
+/** Spec: none. What `npm run doctor` looks at, asked by the server itself, and what it stands on. */
+export const examineServer = operation(
+  'GET /_hearth/admin/doctor',
+  { id: 'examineServer', auth: 'accessToken', fresh: true },
+  async ({ env, settings, requester }) => {
+    demandAdmin(requester)
+    const { serverName, publicUrl } = settings
+    const [outside, inside] = await Promise.all([
+      federates(settings)
+        ? examineOutside(serverName, surroundingsInside(settings), publicUrl).then(({ findings }) => findings)
+        : [
+            doubt(
+              'Federation',
+              `other servers cannot find ${serverName}`,
+              'a server of a domain of yours: docs/deploying.md',
+            ),
+          ],
+      checksOf(env, settings, requester),
+    ])
+    return { server_name: serverName, findings: [...outside, ...inside.map(asFinding)] }
+  },
+)
+
+function asFinding({ about, state, what, next = 'look into the log' }: Check): Finding {
+  if (state === 'good') return good(about, what)
+  return (state === 'off' ? doubt : bad)(about, what, next)
+}
+
+async function checksOf(env: Env, settings: Settings, requester: Requester): Promise<Check[]> {
+  const looks = looksAt(env, settings, requester)
+  const bindings = await Promise.all(looks.map(([about, look]) => tried(about, look)))
+  return [...bindings, mail(env), push()]
+}
 
 function looksAt(
   env: Env,

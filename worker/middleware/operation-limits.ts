@@ -21,6 +21,7 @@ const heavy: ReadonlySet<string> = new Set([
   'getUrlPreview',
   'queryKeys',
   'claimKeys',
+  'examineServer',
 ])
 
 /** Which limit an operation draws on. */

@@ -33,7 +33,10 @@ export const showAdminPage = operation(
       'they are not invited and do not join.</p><ul id="lists" aria-labelledby="lists-title"></ul>' +
       '<form id="add-list" method="post"><label for="list">Room ID or alias of a list</label>' +
       '<input id="list" name="room" required autocapitalize="none" spellcheck="false" autocomplete="off">' +
-      '<button>Follow</button></form></section><button id="sign-out">Sign out</button></div></main>'
+      '<button>Follow</button></form></section><section><h2 id="findings-title">Check-up</h2><p>What clients and other servers meet, and what this server stands on. It asks itself; ' +
+      '<code>npm run doctor</code> asks from elsewhere.</p><button id="examine">Look at this server</button>' +
+      '<p id="findings-sum" role="status"></p><ul id="findings" aria-labelledby="findings-title"></ul></section>' +
+      '<button id="sign-out">Sign out</button></div></main>'
     return styledPage(`${serverName}: administration`, body, adminScript)
   },
 )

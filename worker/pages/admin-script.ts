@@ -135,5 +135,28 @@ if (invite) invite.addEventListener('click', act(async () => {
     strong(location.origin + '/#invitation=' + made.token))
   await showTokens()
 }))
+const signs = { good: '\u2713', doubt: '?', bad: '\u2717' }
+byId('examine').addEventListener('click', act(async () => {
+  const [button, sum] = [byId('examine'), byId('findings-sum')]
+  button.disabled = true
+  sum.textContent = 'Looking \u2026'
+  byId('findings').replaceChildren()
+  try {
+    const { findings } = await call('GET', '/_hearth/admin/doctor')
+    byId('findings').replaceChildren(...findings.map(({ state, about, what, next }) => {
+      const line = item(strong(signs[state] + ' ' + about), ' ', what, ...(next ? [Object.assign(
+        document.createElement('div'), { className: 'hint', textContent: 'Next: ' + next })] : []))
+      line.className = state
+      return line
+    }))
+    const faults = findings.filter(({ state }) => state === 'bad').length
+    sum.textContent = faults === 0 ? 'All is well.' : faults === 1 ? '1 thing is wrong.' : faults + ' things are wrong.'
+  } catch (error) {
+    sum.textContent = ''
+    throw error
+  } finally {
+    button.disabled = false
+  }
+}))
 section.hidden = false
 `

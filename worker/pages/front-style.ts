@@ -36,8 +36,10 @@ button{font:inherit;font-weight:600;color:var(--warm-text);background:var(--warm
 button:disabled{opacity:.6;cursor:default}
 .small{width:auto;padding:.25rem .7rem;margin:0;font-size:.9rem}
 .small,#sign-out{color:var(--warm);background:none;border:1px solid var(--warm)}
-#invite,#sign-out{max-width:24rem}
+#invite,#examine,#sign-out{max-width:24rem}
 :focus-visible{outline:3px solid var(--warm);outline-offset:2px}
+#findings{list-style:none;padding-left:0}
+.bad strong{color:var(--bad)}
 [role=alert]{color:var(--bad);font-weight:600}
 [role=alert]:empty{display:none}
 `

@@ -47,8 +47,28 @@ test('a bucket that fails is named, with the next step', async () => {
   })
 })
 
+interface Findings {
+  readonly findings: readonly { readonly about: string; readonly state: string; readonly what: string }[]
+}
+
+test('the check-up looks at the server from outside too, as far as a server can', async () => {
+  const { accessToken } = await registerAdmin('health-admin-3')
+  const { status, body } = await clientWith(accessToken).get<Findings>('/_hearth/admin/doctor')
+  expect(status).toBe(200)
+  const states = Object.fromEntries(body.findings.map(({ about, state }) => [about, state]))
+  expect(states).toMatchObject({
+    'Server well-known': 'doubt',
+    Discovery: 'good',
+    'Federation API': 'bad',
+    ROOM: 'good',
+    Mail: 'doubt',
+  })
+})
+
 test('nobody else is told', async () => {
   const { accessToken } = await registerUser('health-alice')
-  expect((await clientWith(accessToken).get(path)).status).toBe(403)
-  expect((await anonymous.get(path)).status).toBe(401)
+  for (const each of [path, '/_hearth/admin/doctor']) {
+    expect((await clientWith(accessToken).get(each)).status).toBe(403)
+    expect((await anonymous.get(each)).status).toBe(401)
+  }
 })

@@ -1,6 +1,6 @@
 /** Answers of the server under examination, read with suspicion. */
 import type { Asked, Reply, Surroundings } from './surroundings.ts'
-import { isObject, type JsonObject, own } from '../../worker/protocol/json/json.ts'
+import { isObject, type JsonObject, own } from '#protocol/json/json.ts'
 
 export type JsonReply =
   | { readonly ok: true; readonly json: JsonObject; readonly reply: Reply; readonly url: string }

@@ -2,7 +2,7 @@
 import { askJson, hasCors, textIn } from './answers.ts'
 import { bad, doubt, type Finding, good } from './findings.ts'
 import type { Surroundings } from './surroundings.ts'
-import { isObject, own } from '../../worker/protocol/json/json.ts'
+import { isObject, own } from '#protocol/json/json.ts'
 
 export interface ClientSide {
   readonly findings: readonly Finding[]

@@ -6,11 +6,10 @@ import { askJson, textIn } from './answers.ts'
 import { certificate, tlsWords } from './client-side.ts'
 import { bad, doubt, type Finding, good } from './findings.ts'
 import type { Reply, Surroundings } from './surroundings.ts'
-import { discoverServer, type Place } from '../../worker/federation-client/server-discovery.ts'
-import { parseServerName, type ServerName, splitServerName } from '../../worker/protocol/identifiers/server-name.ts'
-import { isObject, own } from '../../worker/protocol/json/json.ts'
-import { nobleCrypto } from '../../worker/protocol/signing/noble-crypto.ts'
-import { countsForRequest, readServerKeys } from '../../worker/protocol/signing/server-keys.ts'
+import { discoverServer, type Place } from '../federation-client/server-discovery.ts'
+import { parseServerName, type ServerName, splitServerName } from '#protocol/identifiers/server-name.ts'
+import { isObject, own } from '#protocol/json/json.ts'
+import { countsForRequest, readServerKeys } from '#protocol/signing/server-keys.ts'
 
 export async function examineServerSide(name: ServerName, world: Surroundings): Promise<Finding[]> {
   const findings: Finding[] = []
@@ -101,14 +100,14 @@ async function examinePlace(name: ServerName, place: Place, world: Surroundings)
   if (reply?.tlsFault) findings.push(bad('Certificate', tlsWords(tlsName, reply.tlsFault), certificate(tlsName)))
   else if (reply) findings.push(good('Certificate', `holds for ${tlsName}`))
   if (reply) findings.push(...examineClock(reply, world.now()))
-  findings.push(await examineKeys(name, await askJson(world, at('/_matrix/key/v2/server')), world.now()))
+  findings.push(await examineKeys(name, await askJson(world, at('/_matrix/key/v2/server')), world))
   return findings
 }
 
 async function examineKeys(
   name: ServerName,
   fetched: Awaited<ReturnType<typeof askJson>>,
-  now: number,
+  { now, crypto }: Surroundings,
 ): Promise<Finding> {
   const about = 'Signing keys'
   if (!fetched.ok)
@@ -118,14 +117,14 @@ async function examineKeys(
     const next = `one of the two is wrong: SERVER_NAME of that server, or the delegation of ${name}`
     return bad(about, `the server there says that it is ${JSON.stringify(claimed ?? null)}, not ${name}`, next)
   }
-  const keys = readServerKeys(fetched.json, name, nobleCrypto)
+  const keys = readServerKeys(fetched.json, name, crypto)
   if (!keys)
     return bad(
       about,
       'the answer is not signed by the key that it names',
       'a proxy may change JSON on the way: let /_matrix through as it is',
     )
-  const valid = keys.filter((key) => countsForRequest(key, now))
+  const valid = keys.filter((key) => countsForRequest(key, now()))
   if (valid.length === 0)
     return bad(
       about,
