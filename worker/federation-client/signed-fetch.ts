@@ -126,9 +126,9 @@ async function send(
   }
   const body = request.body && new TextEncoder().encode(canonicalJsonLoose(request.body))
   if (place.tlsName === place.host) {
-    const url = new URL(
-      `https://${place.host.includes(':') ? `[${place.host}]` : place.host}:${place.port}${request.path}`,
-    )
+    const host = place.host.includes(':') ? `[${place.host}]` : place.host
+    const url = URL.parse(`https://${host}:${place.port}${request.path}`)
+    if (!url) return { ok: false, kind: 'unreachable', message: `${place.host} is no host` }
     const limits = { timeoutMs, maxBytes: 0, allowPrivateAddresses, ...(request.signal && { signal: request.signal }) }
     return fetchGuarded(url, { method: request.method, headers, ...(body && { body }) }, limits)
   }

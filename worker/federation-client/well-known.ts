@@ -26,7 +26,9 @@ export async function wellKnownOf(host: string, settings: Settings): Promise<str
 async function ask(host: string, settings: Settings): Promise<{ server: string | undefined; lifetime: number }> {
   const failure = { server: undefined, lifetime: hour }
   const { allowPrivateAddresses } = settings
-  const url = new URL(`https://${host}/.well-known/matrix/server`)
+  // A name of digits alone fits the grammar of server names, and is no host: too large for an address.
+  const url = URL.parse(`https://${host}/.well-known/matrix/server`)
+  if (!url) return failure
   const fetched = await fetchGuarded(url, {}, { ...limits, allowPrivateAddresses })
   if (!fetched.ok) return failure
   const body = await readCapped(fetched.response, limits.maxBytes)
