@@ -73,7 +73,8 @@ function rowsOf(db: DatabaseSync, header: Row, serverName: string): RoomRows {
   const nids: unknown = JSON.parse(String(header['extremities']))
   const entry = query(
     `SELECT event_id FROM events JOIN timeline_gaps USING (pos) WHERE type = 'm.room.member' AND sender = state_key
-     AND substr(sender, instr(sender, ':') + 1) = '${serverName}' ORDER BY pos DESC LIMIT 1`,
+     AND substr(sender, instr(sender, ':') + 1) = '${serverName}' AND json ->> '$.content.membership' = 'join'
+     ORDER BY depth DESC LIMIT 1`,
   )[0]
   const current = query(
     `SELECT DISTINCT coalesce(state_group, state_after) AS state FROM events LEFT JOIN merged_states USING (pos)

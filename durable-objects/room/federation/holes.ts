@@ -13,14 +13,15 @@ export interface Hole {
   readonly tries: number
 }
 
-/** Joins by which the room came here over another server. */
+/** Joins by which the room came here over another server; one that came late has a lower depth than the last of them. */
 const entries = `timeline_gaps JOIN events USING (pos)
-  WHERE type = 'm.room.member' AND sender = state_key AND substr(sender, instr(sender, ':') + 1) = ?`
+  WHERE type = 'm.room.member' AND sender = state_key AND substr(sender, instr(sender, ':') + 1) = ?
+  AND json ->> '$.content.membership' = 'join'`
 
 /** Depth of the join by which the room last came here over another server; 0 for a room that began here. */
 export function entryDepth({ reader }: Room): number {
-  const query = `SELECT depth FROM ${entries} ORDER BY pos DESC LIMIT 1`
-  return reader.sql.exec<{ depth: number }>(query, reader.serverName).toArray()[0]?.depth ?? 0
+  const query = `SELECT coalesce(max(depth), 0) AS depth FROM ${entries}`
+  return reader.sql.exec<{ depth: number }>(query, reader.serverName).one().depth
 }
 
 /** Positions after a position at which the room came here over another server, newest first. */

@@ -4,11 +4,12 @@ import { env } from 'cloudflare:workers'
 import { afterEach, expect, test, vi } from 'vitest'
 
 import { roomOf } from '../../../worker/rooms.ts'
+import { serverIdentity } from '../../../worker/server-identity.ts'
 import { registerUser, type User } from '../client.ts'
-import { roomObject, withRoom } from '../room/rooms.ts'
+import { roomObject, user, withRoom } from '../room/rooms.ts'
 import { at, ok, say } from '../rooms/rooms.ts'
 import { FarRoom } from './far-room.ts'
-import { otherServer, serversAnswer } from './other-server.ts'
+import { type Asked, otherServer, serversAnswer, signedBy } from './other-server.ts'
 
 afterEach(() => void vi.restoreAllMocks())
 
@@ -52,6 +53,31 @@ test('what comes late from before a server entered is shown, and is no end that 
   const before = await ends()
   await ok(far.ask('PUT', '/send/late', { origin: far.name, origin_server_ts: 1, pdus: [late.json], edus: [] }))
   await vi.waitFor(async () => expect(await timeline(alice, room)).toContain(late.event_id), 30_000)
+  expect(await ends()).toEqual(before)
+})
+
+test('nor is a leave of ours from an earlier stay, which was made over a server that told nobody', async () => {
+  const far = await otherServer('late-leave.test:8448')
+  const alice = await registerUser('late-leaver')
+  const room = new FarRoom(far)
+  const tells = (asked: Asked) => (asked.path.includes('get_missing_events') ? undefined : room.answer(asked))
+  serversAnswer({ [far.name]: tells })
+  const join = () => ok(alice.post(`/join/${encodeURIComponent(room.roomId)}?via=${far.name}`))
+  await join()
+  room.say('unheard')
+  const sender = user(alice.userId)
+  const { json } = room.build({ type: 'm.room.member', stateKey: sender, sender, content: { membership: 'leave' } })
+  const left = signedBy({ ...far, identity: await serverIdentity(env) }, room.version, json)
+  room.place(left)
+  room.say('unheard as well')
+  await ok(alice.post(at(room.roomId, '/leave')))
+  await join()
+  const ends = () => withRoom(roomObject(room.roomId), ({ reader }) => reader.header().extremities)
+  const before = await ends()
+  await ok(far.ask('PUT', '/send/late', { origin: far.name, origin_server_ts: 1, pdus: [left.json], edus: [] }))
+  const placed = () =>
+    withRoom(roomObject(room.roomId), ({ reader }) => reader.eventById(left.event_id)?.stateBefore !== undefined)
+  await vi.waitFor(async () => expect(await placed()).toBe(true), 30_000)
   expect(await ends()).toEqual(before)
 })
 
