@@ -74,5 +74,7 @@ function count({ reader }: Room, group: GroupId | undefined): MemberCounts {
     const list = membership === 'join' || membership === 'invite' ? present : gone
     if (list.length <= maxHeroes && membership !== 'knock') list.push(user)
   }
+  // Where members are missing here (partial-state.ts), each server in the room has one at least.
+  joined = Math.max(joined, reader.partial.servers.size)
   return { group, joined, invited, known, present, gone }
 }

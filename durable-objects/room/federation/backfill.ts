@@ -25,6 +25,8 @@ const perRequest = 100
 const maxServers = 3
 /** Events of which only the ID is known that are fetched one by one for one state. */
 const manyUnknown = 30
+/** The same, while our join is not complete: beyond this many, history waits until it is. */
+export const maxWhilePartial = 1_000
 
 /**
  * Whether a page that goes back in time may lack events: it is the last one, or it lies around a place before which events
@@ -101,6 +103,8 @@ async function stateBefore(
   const ids = await requests.stateIds(server, pdu.event_id)
   if (!ids) return undefined
   const unknown = [...new Set([...ids.state, ...ids.authChain])].filter((id) => reader.nidOf(id) === undefined)
+  // The members of a large room are on their way already (complete-join.ts), and not to be held in memory here.
+  if (reader.partial.isOpen && unknown.length > maxWhilePartial) return undefined
   if (unknown.length <= manyUnknown) {
     const fetched: Pdu[] = []
     for (const id of unknown) {

@@ -12,7 +12,7 @@ import type { ServerName } from '#protocol/identifiers/server-name.ts'
 import { serverNameOf, type UserId } from '#protocol/identifiers/user-id.ts'
 
 import { withPolicySignatures } from './ask-policy-server.ts'
-import { takeHistory } from './backfill.ts'
+import { maxWhilePartial, takeHistory } from './backfill.ts'
 import { afterEvent, groupOf } from './explicit-state.ts'
 import { FederationRequests } from './federation-requests.ts'
 import type { Env } from '../../../worker/env.ts'
@@ -226,6 +226,8 @@ async function stateAt(
   if (!ids || ids.state.length === 0) return 'unknown'
   const wanted = new Set([...(isStaged(room, eventId) ? [] : [eventId]), ...ids.state, ...ids.authChain])
   const unknown = [...wanted].filter((id) => reader.nidOf(id) === undefined)
+  // The members of a large room are on their way already (complete-join.ts), and not to be held in memory here.
+  if (reader.partial.isOpen && unknown.length > maxWhilePartial) return 'incomplete'
   storeOutliers(room, await fetchEvents(requests, server, eventId, unknown, budget))
   if (unknown.some((id) => reader.nidOf(id) === undefined)) {
     // One by one a server gives only events whose place it knows; of those it was told when it joined it does not.

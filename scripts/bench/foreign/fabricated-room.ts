@@ -20,6 +20,10 @@ export interface FabricatedRoom {
   readonly creator: UserId
   readonly state: readonly string[]
   readonly authChain: readonly string[]
+  readonly stateIds: readonly EventId[]
+  readonly authChainIds: readonly EventId[]
+  /** The state without members, and its auth chain: what a joiner is told that asks for no more. */
+  readonly core: { readonly state: readonly string[]; readonly authChain: readonly string[] }
   /** Builds the next event, on top of the one before. */
   send(type: string, content: JsonObject): Pdu
   /** A template for a membership, as `make_join` gives it. */
@@ -40,7 +44,7 @@ export function fabricateRoom(servers: readonly ForeignServer[], stateEvents: nu
   const creator = must(parseUserId(`@creator:${home.name}`))
   const state = new Map<string, EventId>()
   const current = new Map<string, string>()
-  const authChain: string[] = []
+  const [authChain, authChainIds]: [string[], EventId[]] = [[], []]
   let clock = Date.now() - 3_600_000
   let head: { readonly event_id: EventId; readonly depth: number }[] = []
 
@@ -57,8 +61,9 @@ export function fabricateRoom(servers: readonly ForeignServer[], stateEvents: nu
   const set = (type: string, stateKey: string, sender: UserId, content: JsonObject, by: ForeignServer = home) => {
     const pdu = make(type, stateKey, sender, content, by)
     const key = stateMapKey(type, stateKey)
-    const before = current.get(key)
+    const [before, beforeId] = [current.get(key), state.get(key)]
     if (before !== undefined) authChain.push(before)
+    if (beforeId !== undefined) authChainIds.push(beforeId)
     state.set(key, pdu.event_id)
     current.set(key, JSON.stringify(pdu.json))
   }
@@ -80,6 +85,12 @@ export function fabricateRoom(servers: readonly ForeignServer[], stateEvents: nu
     creator,
     state: [...current.values()],
     authChain,
+    stateIds: [...state.values()],
+    authChainIds,
+    core: {
+      state: [...current].filter(([key]) => !key.includes('m.room.member')).map(([, json]) => json),
+      authChain: [current.get(stateMapKey('m.room.member', creator)) ?? ''],
+    },
     send: (type, content) => make(type, undefined, creator, content, home),
     template: (user) => {
       const {

@@ -52,9 +52,19 @@ async function answer(abroad: Abroad, { method, url, server, body }: ForeignRequ
     const parsed = rules && parsePdu(rules, event, nodeCrypto)
     if (!parsed?.ok) return undefined
     room.goOnFrom(parsed.pdu.json, parsed.pdu.event_id)
-    await writeJoinAnswer(response, room, parsed.pdu.json)
+    const isPartial = url.searchParams.get('omit_members') === 'true'
+    const more = isPartial ? { members_omitted: true, servers_in_room: [server.name] } : { members_omitted: false }
+    const head = { origin: server.name, event: parsed.pdu.json, ...more }
+    await writeState(response, head, 'state', isPartial ? room.core : room)
     return 'answered'
   }
+  if (kind === 'state_ids' && room) return { pdu_ids: [...room.stateIds], auth_chain_ids: [...room.authChainIds] }
+  if (kind === 'state' && room) {
+    await writeState(response, {}, 'pdus', room)
+    return 'answered'
+  }
+  // The event before the join: a membership.
+  if (kind === 'event') return { origin: server.name, pdus: eventsOf(abroad, roomId) }
   if (kind === 'send' && method === 'PUT') {
     const transaction: unknown = JSON.parse((await body()).toString())
     const pdus = fieldOf(transaction, 'pdus')
@@ -66,7 +76,21 @@ async function answer(abroad: Abroad, { method, url, server, body }: ForeignRequ
   return undefined
 }
 
-async function writeJoinAnswer(response: ServerResponse, room: FabricatedRoom, event: JsonObject): Promise<void> {
+/** An event of the state by its ID, which stands where a path of a room has the room's. */
+function eventsOf({ rooms }: Abroad, eventId: string): JsonObject[] {
+  for (const { state, stateIds } of rooms.values()) {
+    const json = state[stateIds.findIndex((id) => id === eventId)]
+    if (json !== undefined) return [JSON.parse(json)]
+  }
+  return []
+}
+
+async function writeState(
+  response: ServerResponse,
+  head: JsonObject,
+  name: 'state' | 'pdus',
+  room: FabricatedRoom['core'],
+): Promise<void> {
   const write = async (text: string) => {
     if (!response.write(text)) await new Promise((resolve) => response.once('drain', resolve))
   }
@@ -76,17 +100,35 @@ async function writeJoinAnswer(response: ServerResponse, room: FabricatedRoom, e
     }
   }
   response.writeHead(200, { 'Content-Type': 'application/json' })
-  await write(`{"origin":"foreign","members_omitted":false,"event":${JSON.stringify(event)},"state":[`)
+  const fields = JSON.stringify(head).slice(1, -1)
+  await write(`{${fields}${fields === '' ? '' : ','}"${name}":[`)
   await list(room.state)
   await write('],"auth_chain":[')
   await list(room.authChain)
   response.end(']}')
 }
 
-/** A fabricated room that this client has joined. */
+/** A fabricated room that this client has joined, and of which our server knows all members. */
 export async function joined(abroad: Abroad, client: Client, room: FabricatedRoom): Promise<void> {
+  await enter(abroad, client, room)
+  await whole(client, room)
+}
+
+async function enter(abroad: Abroad, client: Client, room: FabricatedRoom): Promise<void> {
   abroad.rooms.set(room.roomId, room)
   await client.call('POST', `/join/${encodeURIComponent(room.roomId)}?server_name=${abroad.home.name}`, {})
+}
+
+/** Until all members are known: nobody is told who is banned before that. */
+async function whole(client: Client, { roomId }: FabricatedRoom): Promise<void> {
+  for (let tries = 0; ; tries++) {
+    try {
+      await client.call('GET', `/rooms/${encodeURIComponent(roomId)}/members?membership=ban`)
+      return
+    } catch (error) {
+      if (tries > 20) throw error
+    }
+  }
 }
 
 /** Tells our server of events in a transaction, none of which it may refuse. */
@@ -128,13 +170,13 @@ async function joining({ server }: Bench, abroad: Abroad, size: number): Promise
     count: 1,
     run: async () => {
       const begun = performance.now()
-      await joined(abroad, newcomer, room)
-      const complete = performance.now() - begun
+      await enter(abroad, newcomer, room)
       const filter = JSON.stringify({ room: { state: { lazy_load_members: true } } })
       const { json } = await newcomer.call('GET', `/sync?timeout=0&filter=${encodeURIComponent(filter)}`)
       if (!JSON.stringify(json).includes(room.roomId)) throw new Error('the room is not in the first sync')
       shown = performance.now() - begun
-      return complete
+      await whole(newcomer, room)
+      return performance.now() - begun
     },
   })
   clearInterval(watch)
