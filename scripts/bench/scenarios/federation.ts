@@ -18,6 +18,8 @@ export interface Abroad {
   readonly home: ForeignServer
   readonly rooms: Map<string, FabricatedRoom>
   readonly arrived: Map<string, number>
+  /** Nobody is told a state, but with a join. */
+  isSilent: boolean
   /** Called with each transaction. */
   onArrival: () => void
 }
@@ -38,7 +40,14 @@ export async function goAbroad(): Promise<Abroad> {
   const rooms = new Map<string, FabricatedRoom>()
   const arrived = new Map<string, number>()
   const servers = new ForeignServers((asked, response) => answer(abroad, asked, response))
-  const abroad: Abroad = { servers, home: await servers.start(), rooms, arrived, onArrival: () => undefined }
+  const abroad: Abroad = {
+    servers,
+    home: await servers.start(),
+    rooms,
+    arrived,
+    isSilent: false,
+    onArrival: () => undefined,
+  }
   return abroad
 }
 
@@ -58,6 +67,7 @@ async function answer(abroad: Abroad, { method, url, server, body }: ForeignRequ
     await writeState(response, head, 'state', isPartial ? room.core : room)
     return 'answered'
   }
+  if (kind.startsWith('state') && abroad.isSilent) return undefined
   if (kind === 'state_ids' && room) return { pdu_ids: [...room.stateIds], auth_chain_ids: [...room.authChainIds] }
   if (kind === 'state' && room) {
     await writeState(response, {}, 'pdus', room)
@@ -114,13 +124,14 @@ export async function joined(abroad: Abroad, client: Client, room: FabricatedRoo
   await whole(client, room)
 }
 
-async function enter(abroad: Abroad, client: Client, room: FabricatedRoom): Promise<void> {
+/** Asks to be let in, no more: who is there comes afterwards. */
+export async function enter(abroad: Abroad, client: Client, room: FabricatedRoom): Promise<void> {
   abroad.rooms.set(room.roomId, room)
   await client.call('POST', `/join/${encodeURIComponent(room.roomId)}?server_name=${abroad.home.name}`, {})
 }
 
 /** Until all members are known: nobody is told who is banned before that. */
-async function whole(client: Client, { roomId }: FabricatedRoom): Promise<void> {
+export async function whole(client: Client, { roomId }: FabricatedRoom): Promise<void> {
   for (let tries = 0; ; tries++) {
     try {
       await client.call('GET', `/rooms/${encodeURIComponent(roomId)}/members?membership=ban`)
