@@ -14,6 +14,7 @@ import openIdTokens from './0006_openid_tokens.sql'
 import people from './0009_people.sql'
 import policyLists from './0015_policy_lists.sql'
 import pushers from './0007_pushers.sql'
+import profileWords from './0018_profile_words.sql'
 import remoteKeyNews from './0023_remote_key_news.sql'
 import remoteKeys from './0014_remote_keys.sql'
 import remoteServerKeys from './0001_remote_server_keys.sql'
@@ -43,4 +44,5 @@ export const migrations: readonly Migration[] = [
   { name: '0022_media_once', sql: mediaOnce },
   { name: '0015_policy_lists', sql: policyLists },
   { name: '0023_remote_key_news', sql: remoteKeyNews },
+  { name: '0018_profile_words', sql: profileWords },
 ]

@@ -3,6 +3,7 @@ import { splitStateMapKey } from '#protocol/events/state-map.ts'
 import { membershipOf } from '#protocol/events/fields.ts'
 import { parseUserId, type UserId } from '#protocol/identifiers/user-id.ts'
 
+import { noteMember } from './member-names.ts'
 import { type CurrentEntry, parseMembership } from './reader.ts'
 import type { Room } from './room.ts'
 import type { GroupId, Nid, StoredEvent } from './stored-event.ts'
@@ -51,6 +52,7 @@ function setPlace(room: Room, type: string, stateKey: string, nid: Nid | undefin
   const { reader, transactor } = room
   const entry: CurrentEntry | undefined =
     nid === undefined ? undefined : { nid, membership: parseMembership(membershipOf(reader.eventOf(nid).pdu)) }
+  if (type === 'm.room.member') noteMember(room, stateKey, reader.currentEntry(type, stateKey), nid)
   transactor.setCurrent(type, stateKey, entry)
   const user = type === 'm.room.member' && reader.isLocal(stateKey) ? parseUserId(stateKey) : undefined
   if (user === undefined) return undefined

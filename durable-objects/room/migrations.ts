@@ -229,4 +229,12 @@ export const migrations: readonly string[] = [
   -- What was fetched to fill the past.
   CREATE INDEX filled_events ON events(depth, nid) WHERE outcome = 0 AND pos IS NULL;
   `,
+  `
+  -- Words of the names and IDs of joined members of other servers (member-names.ts), by the nid of their member event.
+  CREATE VIRTUAL TABLE member_names USING fts5(
+    name, content = '', contentless_delete = 1, tokenize = 'unicode61 remove_diacritics 2'
+  );
+  -- No row: nobody looked for members yet. Then: members up to this ID are in it.
+  CREATE TABLE member_names_progress(id INTEGER PRIMARY KEY CHECK (id = 1), up_to TEXT NOT NULL);
+  `,
 ]

@@ -11,11 +11,13 @@ export function leapAhead(sql: Sql): void {
   sql.exec('UPDATE room SET pos = pos + ?', leap)
 }
 
-/** For rows that were just loaded: brings them up to date. The search index holds no texts to be copied; it is made anew. */
+/** For rows that were just loaded: brings them up to date. The search indexes hold no texts to be copied; they are made anew. */
 export function renewRoom(storage: DurableObjectStorage, now: number): void {
   migrate(storage, migrations)
   const { sql } = storage
   leapAhead(sql)
+  sql.exec('DELETE FROM member_names')
+  sql.exec('DELETE FROM member_names_progress')
   sql.exec('UPDATE search_progress SET below = (SELECT coalesce(max(nid) + 1, 0) FROM events)')
   sql.exec("INSERT OR REPLACE INTO alarms(name, at) VALUES ('index', ?), ('settle', ?)", now, now)
 }

@@ -10,6 +10,7 @@ import { and, eq, sql, type SQL } from 'drizzle-orm'
 import { drizzle } from 'drizzle-orm/d1'
 
 import type { Env } from '../env.ts'
+import { type Renaming, renaming } from './profile-words.ts'
 import { profiles } from './schema.ts'
 
 /** "MUST be under 64 KiB". */
@@ -40,19 +41,30 @@ export async function profileOf(env: Env, userId: UserId): Promise<MemberProfile
 
 /** Sets a field. False when the profile would become too large. `name` must be free of quotes, see `profileFieldName`. */
 export async function setProfileField(env: Env, userId: UserId, name: string, value: JsonValue): Promise<boolean> {
-  return change(env, userId, sql`json_set(${profiles.fields}, ${pathOf(name)}, json(${JSON.stringify(value)}))`)
+  const renamed: Renaming | readonly [] =
+    name === 'displayname' ? renaming(drizzle(env.DB), userId, typeof value === 'string' ? value : undefined) : []
+  return change(
+    env,
+    userId,
+    renamed,
+    sql`json_set(${profiles.fields}, ${pathOf(name)}, json(${JSON.stringify(value)}))`,
+  )
 }
 
 export async function removeProfileField(env: Env, userId: UserId, name: string): Promise<void> {
-  await change(env, userId, sql`json_remove(${profiles.fields}, ${pathOf(name)})`)
+  const renamed: Renaming | readonly [] = name === 'displayname' ? renaming(drizzle(env.DB), userId, undefined) : []
+  await change(env, userId, renamed, sql`json_remove(${profiles.fields}, ${pathOf(name)})`)
 }
 
-async function change({ DB }: Env, userId: UserId, changed: SQL): Promise<boolean> {
-  const rows = await drizzle(DB)
+/** `then`: goes into the same batch. */
+async function change({ DB }: Env, userId: UserId, then: Renaming | readonly [], changed: SQL): Promise<boolean> {
+  const db = drizzle(DB)
+  const update = db
     .update(profiles)
     .set({ fields: changed })
     .where(and(eq(profiles.userId, userId), sql`length(CAST(${changed} AS BLOB)) <= ${maxProfileBytes}`))
     .returning({ userId: profiles.userId })
+  const [rows] = await db.batch([update, ...then])
   return rows.length === 1
 }
 

@@ -99,6 +99,13 @@ export const profiles = sqliteTable('profiles', {
   fields: text('fields').notNull(),
 })
 
+/** Words of the names of local users (profile-words.ts). */
+export const profileWords = sqliteTable(
+  'profile_words',
+  { word: text('word').notNull(), userId: text('user_id').$type<UserId>().notNull() },
+  (table) => [primaryKey({ columns: [table.word, table.userId] }), index('profile_words_by_user').on(table.userId)],
+)
+
 /** Spec: client-server-api/#token-authenticated-registration. */
 export const registrationTokens = sqliteTable(
   'registration_tokens',

@@ -12,6 +12,7 @@ import { drizzle, type DrizzleD1Database } from 'drizzle-orm/d1'
 import type { Env } from '../env.ts'
 import { refuse } from '../refusal.ts'
 import { isConstraintFailure } from './constraint.ts'
+import { forgettingName, renaming } from './profile-words.ts'
 import {
   crossSigningKeys,
   devices,
@@ -87,7 +88,8 @@ export async function createUser({ DB }: Env, user: NewUser): Promise<boolean> {
   const profile = db.insert(profiles).values({ userId, fields })
   const useUp = usingUp(db, registrationToken)
   try {
-    await db.batch([insert, profile, useUp, ...(email ? addingThreepid(db, userId, email) : [])])
+    const words = renaming(db, userId, displayName)
+    await db.batch([insert, profile, useUp, ...words, ...(email ? addingThreepid(db, userId, email) : [])])
     return true
   } catch (error) {
     // The primary key, or the check of registration_tokens; a batch is one transaction.
@@ -149,6 +151,7 @@ export async function closeAccount({ DB }: Env, userId: UserId): Promise<void> {
     db.update(users).set({ passwordHash: null, deactivatedAt: Date.now() }).where(eq(users.userId, userId)),
     db.delete(devices).where(eq(devices.userId, userId)),
     db.delete(profiles).where(eq(profiles.userId, userId)),
+    forgettingName(db, userId),
     db.delete(threepids).where(eq(threepids.userId, userId)),
     db.delete(pushers).where(eq(pushers.userId, userId)),
     db.delete(openIdTokens).where(eq(openIdTokens.userId, userId)),

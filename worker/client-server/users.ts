@@ -6,6 +6,7 @@
  */
 import type { RoomId } from '#protocol/identifiers/room-id.ts'
 import type { UserId } from '#protocol/identifiers/user-id.ts'
+import { nameWords } from '#protocol/search/name-words.ts'
 import * as v from 'valibot'
 
 import { knownRooms } from '../accounts/known-rooms.ts'
@@ -13,6 +14,7 @@ import { searchProfiles } from '../accounts/profile-search.ts'
 import type { Env } from '../env.ts'
 import { operation } from '../operation.ts'
 import { roomOf } from '../rooms.ts'
+import type { Settings } from '../settings.ts'
 import { userSyncOf } from '../sync/user-sync.ts'
 
 /** Rooms that are asked for one search, those of the requester first, and how many at once. */
@@ -34,19 +36,26 @@ const searchBody = v.looseObject({
 export const searchUserDirectory = operation(
   'POST /_matrix/client/v3/user_directory/search',
   { id: 'searchUserDirectory', auth: 'accessToken', body: searchBody, r0: true },
-  async ({ env, requester: { userId }, body }) => {
-    const term = body.search_term.trim().toLowerCase()
+  async ({ env, settings, requester: { userId }, body }) => {
+    const words = nameWords(body.search_term)
     const limit = Math.min(body.limit, mostResults)
-    if (term === '') return { results: [], limited: false }
-    const found = await search(env, userId, term, limit)
+    if (words.length === 0) return { results: [], limited: false }
+    const found = await search(env, settings, userId, body.search_term, limit)
     return { results: found.slice(0, limit), limited: found.length > limit }
   },
 )
 
 /** At least one more than `limit` where there are so many. */
-async function search(env: Env, reader: UserId, term: string, limit: number): Promise<Found[]> {
+async function search(
+  env: Env,
+  { serverName }: Settings,
+  reader: UserId,
+  term: string,
+  limit: number,
+): Promise<Found[]> {
+  const words = nameWords(term)
   const [profiles, mine, known] = await Promise.all([
-    searchProfiles(env, term),
+    searchProfiles(env, nameWords(withoutServer(term, serverName))),
     userSyncOf(env, reader).joinedRooms(),
     knownRooms(env),
   ])
@@ -54,7 +63,7 @@ async function search(env: Env, reader: UserId, term: string, limit: number): Pr
   const found = new Map<UserId, Found>()
   for (let at = 0; at < rooms.length && found.size <= limit; at += atOnce) {
     const candidates = [...profiles.keys()].filter((user) => user !== reader && !found.has(user))
-    const asked = { reader, term, candidates }
+    const asked = { reader, words, candidates }
     const answers = await Promise.all(
       rooms.slice(at, at + atOnce).map((roomId) => roomOf(env, roomId).searchMembers(asked)),
     )
@@ -67,6 +76,12 @@ async function search(env: Env, reader: UserId, term: string, limit: number): Pr
     }
   }
   return [...found.values()]
+}
+
+/** A local user's ID, written out, is found by the name before its server; another server's finds nobody here. */
+function withoutServer(term: string, serverName: string): string {
+  const [, name = term, server = ''] = /^\s*(@[^:]*):(.*?)\s*$/.exec(term) ?? []
+  return serverName.startsWith(server.toLowerCase()) ? name : ''
 }
 
 function shown(user_id: UserId, displayName: string | undefined, avatarUrl: string | undefined): Found {

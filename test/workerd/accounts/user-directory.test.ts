@@ -1,7 +1,9 @@
 /** Looking for people: who finds whom, by which name. Spec: #user-directory. */
 import type { JsonObject } from '#protocol/json/json.ts'
+import { env } from 'cloudflare:workers'
 import { beforeAll, expect, test } from 'vitest'
 
+import { searchProfiles } from '../../../worker/accounts/profile-search.ts'
 import { anonymous, registerUser, type User } from '../client.ts'
 import { createRoom, invite, join, ok, refused, setState } from '../rooms/rooms.ts'
 
@@ -42,6 +44,56 @@ test('and in rooms that are open to all', async () => {
   const one = await search(eve, 'directory-', { limit: 1 })
   expect(one).toMatchObject({ results: [{}], limited: true })
   expect(await search(eve, 'directory-', { limit: 2 })).toMatchObject({ results: [{}, {}], limited: false })
+})
+
+test('words of a name find, in any order, without accents, and until the name is another', async () => {
+  await createRoom(alice, { preset: 'public_chat' })
+  const name = (displayname: string) =>
+    ok(alice.put(`/profile/${encodeURIComponent(alice.userId)}/displayname`, { displayname }))
+  await name('Ål-ice Éluard 田中')
+  const found = { results: [{ user_id: alice.userId, display_name: 'Ål-ice Éluard 田中' }], limited: false }
+  for (const term of ['eluard', 'ÉLU al', 'ice', '田', `@directory-alice`, '@directory-alice:test']) {
+    expect(await search(eve, term)).toEqual(found)
+  }
+  for (const term of ['cooper', 'uard', 'eluard bob', '@directory-alice:elsewhere']) {
+    expect(await search(eve, term)).toEqual(nobody)
+  }
+  await ok(alice.delete(`/profile/${encodeURIComponent(alice.userId)}/displayname`))
+  expect(await search(eve, 'eluard')).toEqual(nobody)
+  await name('Alice Cooper')
+  expect(await search(eve, 'cooper')).toEqual(justAlice())
+})
+
+test('looking for somebody reads the rows of those who are found, not of everybody', async () => {
+  const people = JSON.stringify(Array.from({ length: 3000 }, (_, n) => ({ id: `@person${n}:test.local`, n })))
+  const from = 'FROM json_each(?), (SELECT 1)'
+  await env.DB.batch([
+    env.DB.prepare(`INSERT INTO users(user_id, created_at) SELECT value ->> 'id', 0 ${from}`).bind(people),
+    env.DB.prepare(
+      `INSERT INTO profiles(user_id, fields) SELECT value ->> 'id', '{"displayname":"Person"}' ${from}`,
+    ).bind(people),
+    env.DB.prepare(
+      `INSERT INTO profile_words(word, user_id) SELECT 'person' || (value ->> 'n'), value ->> 'id' ${from}`,
+    ).bind(people),
+  ])
+  let read = 0
+  const counted = (statement: D1PreparedStatement): D1PreparedStatement =>
+    new Proxy(statement, {
+      get: (of, name) => {
+        if (name === 'bind') return (...values: unknown[]) => counted(of.bind(...values))
+        if (name !== 'all') return Reflect.get(of, name, of)
+        return async () => {
+          const answer = await of.all()
+          read += answer.meta.rows_read
+          return answer
+        }
+      },
+    })
+  const DB = new Proxy(env.DB, {
+    get: (of, name) => (name === 'prepare' ? (text: string) => counted(of.prepare(text)) : Reflect.get(of, name, of)),
+  })
+  expect([...(await searchProfiles({ ...env, DB }, ['person2999'])).keys()]).toEqual(['@person2999:test.local'])
+  expect(read).toBeLessThan(10)
 })
 
 test('nobody is found by nothing, and bad searches are refused', async () => {
