@@ -18,6 +18,7 @@ import * as deviceManagement from './client-server/device-management.ts'
 import * as directory from './client-server/directory.ts'
 import * as eventContext from './client-server/event-context.ts'
 import * as backup from './backup/backup-api.ts'
+import * as exported from './export/export-user.ts'
 import * as filter from './client-server/filter.ts'
 import * as firstAccount from './client-server/first-account.ts'
 import * as health from './client-server/health.ts'
@@ -184,6 +185,9 @@ export const operations: readonly Operation[] = [
   backup.restoredMediaList,
   backup.restoreMedia,
   backup.finishRestoring,
+  // export/export-user.ts
+  exported.exportUser,
+  exported.exportUserForBackup,
   // synapse-register.ts, synapse-registration-tokens.ts
   synapseRegister.getRegistrationNonce,
   synapseRegister.registerBySecret,

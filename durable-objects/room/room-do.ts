@@ -105,6 +105,7 @@ import { restrictionOf } from './restricted-join.ts'
 import { renewRoom } from './restored.ts'
 import { openRoom, type Room } from './room.ts'
 import { sendEvent, type SendRequest } from './send-event.ts'
+import { sentBy, type SentPage } from './sent-by.ts'
 import type { Slice, SliceRequest } from './slice.ts'
 import { listFacts } from './sliding/list-facts.ts'
 import { slidingSlice, type SlidingSlice, type SlidingSliceRequest } from './sliding/sliding-slice.ts'
@@ -831,7 +832,12 @@ export class RoomDO extends DurableObject<Env> {
     return slice
   }
 
-  // —— Backup ——
+  // —— Backup, export ——
+
+  /** What a user has sent here; nothing where the room is not here. */
+  async sentBy({ user, after }: { user: UserId; after: number }): Promise<SentPage> {
+    return this.#room.reader.isKnown() ? sentBy(this.#room, user, after) : { events: [] }
+  }
 
   /** All that is stored here, for a backup. */
   async dump(name: string): Promise<Response> {

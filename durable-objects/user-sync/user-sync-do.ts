@@ -73,6 +73,7 @@ import {
   setDehydratedDevice,
 } from './dehydrated-device.ts'
 import { addDevice, endDevice, hasKeys, noteKeys, seeDevice, setLocked } from './devices.ts'
+import { type ExportedStream, exportData } from './export-data.ts'
 import { getFilter, storeFilter } from './filters.ts'
 import {
   backupInfo,
@@ -835,7 +836,12 @@ export class UserSyncDO extends DurableObject<Env> {
     })
   }
 
-  // —— Backup ——
+  // —— Backup, export ——
+
+  /** What there is to say of the user, as files. */
+  async exportData(): Promise<ExportedStream> {
+    return exportData(this.#sql)
+  }
 
   #renew(): void {
     renewStream(this.#sql, newEpoch)

@@ -1,0 +1,46 @@
+/** What one user has sent in a room, for the export of their data. */
+import type { UserId } from '#protocol/identifiers/user-id.ts'
+import { isObject, type JsonObject, own } from '#protocol/json/json.ts'
+
+import type { Room } from './room.ts'
+
+export interface SentPage {
+  /** Oldest first: type, content, state_key, origin_server_ts, event_id. */
+  readonly events: readonly JsonObject[]
+  /** Where the next page begins; undefined: that is all. */
+  readonly next?: number
+}
+
+/** Events that one page looks at: nothing leads from a user to their events. */
+const lookedAt = 5_000
+/** Characters of a page, about. */
+const pageSize = 2_000_000
+
+/** A page of it, in the order in which events arrived here. What was redacted says nothing any more. */
+export function sentBy({ reader: { sql } }: Room, user: UserId, after: number): SentPage {
+  const { last } = sql
+    .exec<{ last: number | null }>(
+      'SELECT max(nid) AS last FROM (SELECT nid FROM events WHERE nid > ? ORDER BY nid LIMIT ?)',
+      after,
+      lookedAt,
+    )
+    .one()
+  if (last === null) return { events: [] }
+  const rows = sql.exec<{ nid: number; event_id: string; json: string }>(
+    'SELECT nid, event_id, json FROM events WHERE nid > ? AND nid <= ? AND sender = ? AND outcome = 0 ORDER BY nid',
+    after,
+    last,
+    user,
+  )
+  const events: JsonObject[] = []
+  let size = 0
+  for (const { nid, event_id, json } of rows) {
+    const event: unknown = JSON.parse(json)
+    if (!isObject(event)) continue
+    const fields = ['type', 'state_key', 'content', 'origin_server_ts'].map((name) => [name, own(event, name)])
+    events.push({ event_id, ...Object.fromEntries(fields.filter(([, value]) => value !== undefined)) })
+    size += json.length
+    if (size > pageSize) return { events, next: nid }
+  }
+  return { events, next: last }
+}
