@@ -6,6 +6,7 @@
  */
 import { fail, type Failure, type Outcome } from '#protocol/errors.ts'
 import { checkAuthRules } from '#protocol/event-auth/check-auth-rules.ts'
+import { ownerOfStateKey } from '#protocol/event-auth/state-key.ts'
 import { authEventKeys } from '#protocol/events/auth-events-selection.ts'
 import { buildEvent } from '#protocol/events/build-event.ts'
 import { type FormatReason, maxPrevEvents } from '#protocol/events/event-format.ts'
@@ -91,6 +92,9 @@ export function composeEvent(
   const state = stateLookup(room, stateBefore)
 
   const { type, stateKey, sender, content } = draft
+  if (rules.ownedStateKeys && stateKey?.startsWith('@') === true && ownerOfStateKey(stateKey) === undefined) {
+    return fail('bad_json', 'The state key begins with @, and not with a user ID')
+  }
   const authEvents = authEventKeys(rules, { type, state_key: stateKey, sender, content })
     .map(([keyType, key]) => state(keyType, key)?.event_id)
     .filter((id) => id !== undefined)
@@ -98,7 +102,6 @@ export function composeEvent(
   const { serverName, key, crypto } = identity
   const built = buildEvent({ ...draft, rules, roomId, prevEvents, authEvents, lookup }, serverName, key, crypto)
   if (!built.ok) return fail(reasonOf[built.reason], built.message)
-
   const verdict = checkAuthRules(rules, built.pdu, state, crypto)
   return verdict.ok ? { ok: true, pdu: built.pdu, stateBefore } : refusal(room, draft, verdict.message)
 }

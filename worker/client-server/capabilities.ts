@@ -1,6 +1,6 @@
 /** What this server lets its users do. Spec: client-server-api/#capabilities-negotiation, capabilities.yaml. */
 import { maxDelay, maxDelayed } from '#protocol/delayed-limits.ts'
-import { roomVersions } from '#protocol/room-versions/rules.ts'
+import { roomVersions, unstableRoomVersions } from '#protocol/room-versions/rules.ts'
 
 import { vapidKey } from '../accounts/vapid-key.ts'
 import { mailerOf } from '../mail/mail.ts'
@@ -16,7 +16,10 @@ export const getCapabilities = operation(
       'm.forget_forced_upon_leave': { enabled: false },
       'm.room_versions': {
         default: settings.defaultRoomVersion,
-        available: Object.fromEntries(roomVersions.map((version) => [version, 'stable'])),
+        available: Object.fromEntries([
+          ...roomVersions.map((version) => [version, 'stable']),
+          ...unstableRoomVersions.map((version) => [version, 'unstable']),
+        ]),
       },
       'm.profile_fields': { enabled: true, ...(isGuest ? { allowed: ['displayname'] } : {}) },
       'm.set_displayname': { enabled: true },

@@ -13,7 +13,7 @@ import type { RoomId } from '#protocol/identifiers/room-id.ts'
 import type { ServerName } from '#protocol/identifiers/server-name.ts'
 import { parseUserId, type UserId } from '#protocol/identifiers/user-id.ts'
 import { isObject, own, type JsonObject, type JsonValue } from '#protocol/json/json.ts'
-import { roomVersions, rulesOf, type RoomVersionRules } from '#protocol/room-versions/rules.ts'
+import { roomVersions, rulesOf, unstableRoomVersions, type RoomVersionRules } from '#protocol/room-versions/rules.ts'
 
 import type { Env } from '../../../worker/env.ts'
 import { signedFetch, type FederationFailure } from '../../../worker/federation-client/signed-fetch.ts'
@@ -33,7 +33,7 @@ export type Prepared = Outcome<{ rules: RoomVersionRules; pdu: Pdu }>
 /** Asks for the template and builds the event. */
 export async function prepareMembership(env: Env, identity: ServerIdentity, handshake: Handshake): Promise<Prepared> {
   const { server, roomId, user, membership } = handshake
-  const versions = roomVersions.map((version) => `ver=${version}`).join('&')
+  const versions = [...roomVersions, ...unstableRoomVersions].map((version) => `ver=${version}`).join('&')
   const place = `${encodeURIComponent(roomId)}/${encodeURIComponent(user)}`
   const path = `/_matrix/federation/v1/make_${membership}/${place}${membership === 'leave' ? '' : `?${versions}`}`
   const answer = await signedFetch(env, { destination: server, method: 'GET', path, timeoutMs: 20_000 })

@@ -4,7 +4,7 @@ import type { Pdu } from '#protocol/events/pdu.ts'
 import { parseEventId } from '#protocol/identifiers/event-id.ts'
 import type { EventId } from '#protocol/identifiers/event-id.ts'
 import { parseRoomId } from '#protocol/identifiers/room-id.ts'
-import { roomVersions } from '#protocol/room-versions/rules.ts'
+import { type RoomVersion, roomVersions } from '#protocol/room-versions/rules.ts'
 import { timeline } from '../../dsl/room-timeline.ts'
 import type { RoomTimeline } from '../../dsl/room-timeline.ts'
 import { alice, anna, bob, carol } from '../../dsl/users.ts'
@@ -14,7 +14,7 @@ function message(room: RoomTimeline, authEvents: readonly EventId[]): Pdu {
   return room.draft('m.room.message', undefined, { body: 'hello' }, bob, { authEvents })
 }
 
-function roomOf(version: (typeof roomVersions)[number]): RoomTimeline {
+function roomOf(version: RoomVersion): RoomTimeline {
   return timeline(version).publicChat({ creator: alice, moderator: bob, members: [carol] })
 }
 

@@ -113,6 +113,8 @@ export const numbers: Readonly<Record<RoomVersion, Numbers>> = {
   '10': v8,
   '11': v8,
   '12': v12,
+  'org.matrix.msc3757.10': v8,
+  'org.matrix.msc3757.11': v8,
 }
 
 /** Room versions from one to another, both included. */

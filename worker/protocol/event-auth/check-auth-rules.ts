@@ -20,6 +20,7 @@ import { isJoined } from './current-state.ts'
 import { checkMember } from './member.ts'
 import { checkPowerLevels } from './power-levels.ts'
 import { checkRedaction } from './redaction.ts'
+import { mayUseStateKey } from './state-key.ts'
 import { checkThirdPartyInvite } from './third-party-invite.ts'
 import { allow, reject } from './verdict.ts'
 import type { Verdict } from './verdict.ts'
@@ -68,9 +69,7 @@ export function checkAuthRules(rules: RoomVersionRules, pdu: Pdu, state: StateLo
   }
 
   // 9 (v6–v11: 8). "If the event has a state_key that starts with an @ and does not match the sender, reject."
-  if (pdu.state_key?.startsWith('@') === true && pdu.state_key !== pdu.sender) {
-    return reject(rules, 'stateKey', 'the state key is another user')
-  }
+  if (!mayUseStateKey(rules, pdu, levels)) return reject(rules, 'stateKey', 'the state key is another user')
 
   // 10 (v6–v11: 9). "If type is m.room.power_levels".
   if (pdu.type === 'm.room.power_levels') return checkPowerLevels(rules, pdu, create, state, senderLevel)

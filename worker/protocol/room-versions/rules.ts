@@ -54,11 +54,15 @@ export interface RoomVersionRules {
   readonly roomIdIsCreateHash: boolean
   /** Creators (with `additional_creators`) stand above every power level and are never in `users` (v12+). */
   readonly privilegedCreators: boolean
+  /** A state key may be a user ID with `_…` behind it, and who stands above a user may set their state (MSC3757). */
+  readonly ownedStateKeys: boolean
   readonly redaction: RedactionRules
 }
 
 export const roomVersions = ['1', '2', '3', '4', '5', '6', '7', '8', '9', '10', '11', '12'] as const
-export type RoomVersion = (typeof roomVersions)[number]
+/** Versions 10 and 11 with owned state keys. Spec: MSC3757. */
+export const unstableRoomVersions = ['org.matrix.msc3757.10', 'org.matrix.msc3757.11'] as const
+export type RoomVersion = (typeof roomVersions)[number] | (typeof unstableRoomVersions)[number]
 
 const v1: RoomVersionRules = {
   version: '1',
@@ -78,6 +82,7 @@ const v1: RoomVersionRules = {
   redactsInContent: false,
   roomIdIsCreateHash: false,
   privilegedCreators: false,
+  ownedStateKeys: false,
   redaction: { keepsAliases: true, keepsJoinRuleAllow: false, keepsAuthorisingServer: false, v11: false },
 }
 const v2: RoomVersionRules = { ...v1, version: '2', stateResolution: 'v2' }
@@ -130,6 +135,8 @@ const table: Readonly<Record<RoomVersion, RoomVersionRules>> = {
   '10': v10,
   '11': v11,
   '12': v12,
+  'org.matrix.msc3757.10': { ...v10, version: 'org.matrix.msc3757.10', ownedStateKeys: true },
+  'org.matrix.msc3757.11': { ...v11, version: 'org.matrix.msc3757.11', ownedStateKeys: true },
 }
 
 /** The rules of a room version, or undefined for one that this server does not know. */
