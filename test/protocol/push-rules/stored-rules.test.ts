@@ -114,9 +114,8 @@ describe('a room’s own rule', () => {
   })
 
   it('a room gets its own threads alone', () => {
-    const followed = { '!a:x': ['$1'], __proto__: ['$no'] }
-    expect(withFollowed({}, followed, '!a:x')).toEqual({ followed: ['$1'] })
-    expect(withFollowed({}, followed, '!b:x')).toEqual({})
-    expect(withFollowed({}, followed, '__proto__')).toEqual({})
+    const [a, b] = [parseRoomId('!a:x') ?? expect.fail(), parseRoomId('!b:x') ?? expect.fail()]
+    expect(withFollowed({}, { [a]: ['$1'] }, a)).toEqual({ followed: ['$1'] })
+    expect(withFollowed({}, { [a]: ['$1'] }, b)).toEqual({})
   })
 })
