@@ -7,7 +7,7 @@ CREATE TABLE `profile_words` (
 CREATE INDEX `profile_words_by_user` ON `profile_words` (`user_id`);
 --> statement-breakpoint
 WITH RECURSIVE names(user_id, name) AS (
-	SELECT user_id, lower(substr(user_id, 2, instr(user_id, ':') - 2) || ' ' || coalesce(json_extract(fields, '$.displayname'), '')) FROM profiles
+	SELECT user_id, lower(substr(user_id, 2, instr(user_id, ':') - 2) || ' ' || coalesce(CASE WHEN json_valid(fields) THEN json_extract(fields, '$.displayname') END, '')) FROM profiles
 ), parts(user_id, word, rest) AS (
 	SELECT user_id, '', replace(replace(replace(replace(replace(name, '-', ' '), '.', ' '), '_', ' '), '=', ' '), '/', ' ') || ' ' FROM names
 	UNION ALL
