@@ -376,7 +376,10 @@ export class RoomDO extends DurableObject<Env> {
 
   /** Takes a room that was left out of a user's sight. */
   async forget({ user }: { user: UserId }): Promise<Outcome> {
-    return forgetRoom(this.#room, user)
+    const forgotten = forgetRoom(this.#room, user)
+    // Lists of sliding sync show it no more.
+    if (forgotten.ok) await this.#notifier.changed({ only: user, changedMembers: [user], isSilent: true }, Date.now())
+    return forgotten
   }
 
   /** Writes an event of our users; in a room with a policy server once that has signed it. */

@@ -268,4 +268,8 @@ export const migrations: readonly string[] = [
     PRIMARY KEY (pusher_id, room_id)
   ) WITHOUT ROWID;
   `,
+  `
+  -- 1: this user was in the room until somebody kicked or banned them; lists of sliding sync show it until it is forgotten.
+  ALTER TABLE room_facts ADD COLUMN removed INTEGER NOT NULL DEFAULT 0;
+  `,
 ]

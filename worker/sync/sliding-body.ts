@@ -5,7 +5,13 @@
  * ignore it".
  */
 import { isObject } from '#protocol/json/json.ts'
-import type { Extensions, ExtensionScope, ListRequest, SlidingParams } from '#protocol/sliding-sync/request.ts'
+import type {
+  Extensions,
+  ExtensionScope,
+  ListFilters,
+  ListRequest,
+  SlidingParams,
+} from '#protocol/sliding-sync/request.ts'
 import { roomConfig, type RoomConfig } from '#protocol/sliding-sync/room-config.ts'
 import * as v from 'valibot'
 
@@ -14,8 +20,8 @@ const mostRanges = 50
 const mostSubscriptions = 500
 const mostPlaces = 300
 const longestTimeline = 1000
-/** A window beyond this is cut: nobody has so many rooms. */
-const lastRoom = 100_000
+/** More rooms than anybody has. */
+const everything: readonly (readonly [number, number])[] = [[0, 100_000]]
 
 const name = v.pipe(v.string(), v.maxLength(255))
 const index = v.pipe(v.number(), v.integer(), v.minValue(0))
@@ -39,6 +45,7 @@ const filters = v.object({
   spaces: nullable(names),
   is_encrypted: nullable(v.boolean()),
   is_invite: nullable(v.boolean()),
+  is_invited: nullable(v.boolean()),
   room_types: nullable(v.pipe(v.array(v.nullable(name)), v.maxLength(100))),
   not_room_types: nullable(v.pipe(v.array(v.nullable(name)), v.maxLength(100))),
   room_name_like: nullable(name),
@@ -51,7 +58,9 @@ const range = v.pipe(
 )
 const list = v.object({
   ...room,
+  /** What clients send, and what the proposal has now. */
   ranges: nullable(v.pipe(v.array(range), v.maxLength(mostRanges))),
+  range: nullable(range),
   slow_get_all_rooms: nullable(v.boolean()),
   filters: nullable(filters),
 })
@@ -87,13 +96,19 @@ export function paramsOf(body: SlidingBody): SlidingParams {
     roomConfig(wanted.timeline_limit, wanted.required_state)
   return {
     lists: mapValues(body.lists ?? {}, (each): ListRequest => ({
-      ranges: each.slow_get_all_rooms === true || !each.ranges ? [[0, lastRoom]] : each.ranges,
-      filters: each.filters ?? {},
+      ranges: each.slow_get_all_rooms === true ? everything : (each.ranges ?? (each.range ? [each.range] : everything)),
+      filters: filtersOf(each.filters ?? {}),
       config: configs(each),
     })),
     subscriptions: mapValues(body.room_subscriptions ?? {}, configs),
     extensions: extensionsOf(body.extensions ?? {}),
   }
+}
+
+type Filters = v.InferOutput<typeof filters>
+
+function filtersOf({ is_invited: isInvited, ...rest }: Filters): ListFilters {
+  return { ...rest, is_invite: rest.is_invite ?? isInvited }
 }
 
 function extensionsOf(wanted: NonNullable<SlidingBody['extensions']>): Extensions {

@@ -13,6 +13,7 @@ import type { ListFacts } from '../../user-sync/sliding/room-facts.ts'
 import type { Room } from '../room.ts'
 import type { StoredEvent } from '../stored-event.ts'
 import { strippedStateAt, strippedStateFromOutside } from '../stripped-state.ts'
+import { viewOf } from '../visibility.ts'
 
 /** The events by which a room comes to the top of a list. */
 export const bumpTypes: ReadonlySet<string> = new Set([
@@ -49,9 +50,15 @@ export function listFacts(room: Room, user: UserId, now: number): ListFacts | un
   if (!member) return undefined
   const own = { bump: Math.min(member.origin_server_ts, now), state, by: member.sender }
   const membership = outside?.membership ?? reader.membership(user)
-  if (membership !== 'invite' && membership !== 'knock') return own
+  if (membership !== 'invite' && membership !== 'knock') return { ...own, isRemoved: isRemoved(room, user, membership) }
   const stripped = outside ? strippedStateFromOutside(room, outside) : strippedStateAt(room, member)
   return { ...own, about: aboutStripped(stripped) }
+}
+
+/** Whether somebody who was in the room is there no more by the will of others. One who has forgotten it was never there. */
+function isRemoved(room: Room, user: UserId, membership: string | undefined): boolean {
+  const { standing } = viewOf(room, user)
+  return standing.kind === 'departed' && (membership === 'ban' || standing.until.sender !== user)
 }
 
 function joinedAt({ reader }: Room, user: UserId, now: number): number {

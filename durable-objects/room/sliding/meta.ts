@@ -25,11 +25,15 @@ export function metaOf({ view }: SlidingAsked, { initial, held, end }: Span, has
   const nids = view.room.groups.readMany(end, [nameKey, avatarKey])
   const [name, avatar] = [textAt(view, nids.get(nameKey), 'name'), textAt(view, nids.get(avatarKey), 'url')]
   const wantsMembers = !hasLeft && (initial || membersChanged)
+  const wantsHeroes = name === undefined && (wantsMembers || (!hasLeft && changed.includes(nameKey)))
+  // "`null` if room name has been removed": a client that was given none needs no null.
   return {
-    ...(name !== undefined && (initial || changed.includes(nameKey)) ? { name } : {}),
-    ...(avatar !== undefined && (initial || changed.includes(avatarKey)) ? { avatar } : {}),
+    ...(name !== undefined && initial ? { name } : {}),
+    ...(avatar !== undefined && initial ? { avatar } : {}),
+    ...(!initial && changed.includes(nameKey) ? { name: name ?? null } : {}),
+    ...(!initial && changed.includes(avatarKey) ? { avatar: avatar ?? null } : {}),
     ...(wantsMembers ? memberCounts(view) : {}),
-    ...(wantsMembers && name === undefined ? heroesOf(view, end) : {}),
+    ...(wantsHeroes ? heroesOf(view, end) : {}),
   }
 }
 

@@ -204,8 +204,9 @@ function readAt({ read }: Connection) {
 }
 
 /**
- * The rooms that lists may show: where the user is, or is asked to come; and those that ended since the client was told of
- * them. Invites by ignored users are in none.
+ * The rooms that lists may show: where the user is, or is asked to come; those that ended since the client was told of
+ * them; and, since nobody is to find out by chance, those from which somebody kicked or banned the user. Invites by ignored
+ * users are in none.
  */
 function visibleRooms(
   sql: Sql,
@@ -213,9 +214,10 @@ function visibleRooms(
   given: ReadonlyMap<RoomId, Given>,
 ): IndexedRoom[] {
   const isHidden = hiddenInviters(sql)
-  return [...rooms.values()].filter(({ roomId, membership, by }) => {
+  return [...rooms.values()].filter(({ roomId, membership, by, isRemoved }) => {
     if (membership === 'invite') return by === undefined || !isHidden(by)
     if (membership === 'join' || membership === 'knock') return true
+    if (isRemoved) return true
     const told = given.get(roomId)?.membership
     return told !== undefined && told !== 'leave' && told !== 'ban'
   })

@@ -19,8 +19,20 @@ export interface ListFacts {
   readonly state: number
   /** Who invited, kicked or banned the user. */
   readonly by?: string | undefined
+  /** The user was in the room until somebody else ended that, and has not forgotten it. */
+  readonly isRemoved?: boolean | undefined
   /** Absent where nothing is known of the room's state, or it is no longer the user's to know. */
   readonly about?: RoomAbout | undefined
+}
+
+type FactsRow = {
+  pos: number
+  bump: number
+  state: number
+  by_user: string | null
+  about: string | null
+  stale: number
+  removed: number
 }
 
 /** Notes what a room told at a position of its own. What is older than what is known is passed over. */
@@ -31,22 +43,21 @@ export function noteFacts(
   isStale: boolean,
 ): void {
   const [known] = sql
-    .exec<{ pos: number; bump: number; state: number; by_user: string | null; about: string | null; stale: number }>(
-      'SELECT pos, bump, state, by_user, about, stale FROM room_facts WHERE room_id = ?',
-      roomId,
-    )
+    .exec<FactsRow>('SELECT pos, bump, state, by_user, about, stale, removed FROM room_facts WHERE room_id = ?', roomId)
     .toArray()
   if (known && known.pos > pos) return
   const about = facts.about === undefined ? (known?.about ?? null) : JSON.stringify(facts.about)
   const by = facts.by ?? null
+  const removed = Number(facts.isRemoved === true)
   const isSame = known?.bump === facts.bump && known.state === facts.state && known.about === about
-  if (isSame && known.by_user === by && known.stale === Number(isStale)) return
+  if (isSame && known.by_user === by && known.stale === Number(isStale) && known.removed === removed) return
   const at = advance(sql, stream)
   sql.exec(
-    `INSERT INTO room_facts(room_id, pos, bump, bumped_at, state, state_at, by_user, about, stale)
-     VALUES (?1, ?2, ?3, ?4, ?5, ?4, ?6, ?7, ?8)
+    `INSERT INTO room_facts(room_id, pos, bump, bumped_at, state, state_at, by_user, about, stale, removed)
+     VALUES (?1, ?2, ?3, ?4, ?5, ?4, ?6, ?7, ?8, ?9)
      ON CONFLICT(room_id) DO UPDATE SET pos = ?2, bump = ?3, bumped_at = iif(bump = ?3, bumped_at, ?4), state = ?5,
-       state_at = iif(state = ?5, state_at, ?4), by_user = ?6, about = ?7, stale = ?8`,
+       state_at = iif(state = ?5, state_at, ?4), by_user = ?6, about = ?7, stale = ?8,
+       removed = ?9`,
     roomId,
     pos,
     facts.bump,
@@ -55,6 +66,7 @@ export function noteFacts(
     by,
     about,
     Number(isStale),
+    removed,
   )
 }
 

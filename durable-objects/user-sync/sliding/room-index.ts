@@ -16,6 +16,8 @@ export interface IndexedRoom extends ListedRoom {
   readonly membership: Membership
   readonly known: RoomVersion
   readonly by: string | undefined
+  /** Kicked or banned, and not forgotten. */
+  readonly isRemoved: boolean
   /** Position at which the room's state was last known to change. */
   readonly stateAt: number
   /** Position of the newest account data of this room; 0 for none. */
@@ -31,12 +33,13 @@ type Row = {
   bumped_at: number | null
   state_at: number | null
   by_user: string | null
+  removed: number | null
   about: string | null
   account_at: number | null
 }
 
 const query = `SELECT rooms.room_id, membership, rooms.pos, typing, bump, coalesce(bumped_at, changed_at) AS bumped_at,
-    coalesce(state_at, membership_at) AS state_at, by_user, about,
+    coalesce(state_at, membership_at) AS state_at, by_user, about, removed,
     (SELECT max(position) FROM account_data WHERE account_data.room_id = rooms.room_id) AS account_at
   FROM rooms LEFT JOIN room_facts ON room_facts.room_id = rooms.room_id`
 
@@ -77,6 +80,7 @@ function indexed(row: Row): IndexedRoom {
     bump: row.bump ?? 0,
     bumpedAt: row.bumped_at ?? 0,
     by: row.by_user ?? undefined,
+    isRemoved: row.removed === 1,
     about: row.about === null ? undefined : JSON.parse(row.about),
     stateAt: row.state_at ?? 0,
     accountAt: row.account_at ?? 0,
