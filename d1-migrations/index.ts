@@ -1,5 +1,7 @@
 /**
  * Every migration of D1, oldest first. Append only: a line that was ever merged never changes, nor does its file.
+ * They are applied in this order, and by nothing else than worker/set-up.ts; in the order of their names they lead to the
+ * same (test/spec/migrations.test.ts).
  *
  * The files travel inside the bundle as text (wrangler.toml: Text rule), so that the Worker can apply them by itself.
  */
