@@ -421,7 +421,8 @@ export class RoomDO extends DurableObject<Env> {
     const received = receivePdus(this.#room, { ...inbound, events }, this.#stored)
     if (!received.ok) return received
     if (this.#room.reader.localJoined().size === 0) this.ctx.waitUntil(this.#servers.farewell(inbound.origin))
-    if (received.isWaiting) this.ctx.waitUntil(this.#missing.start(Date.now()))
+    if (received.waiting === 'new') this.ctx.waitUntil(this.#missing.start(Date.now()))
+    if (received.waiting === 'old') this.#missing.startSoon(Date.now())
     return { ok: true, results: received.results }
   }
 

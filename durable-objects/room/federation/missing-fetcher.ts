@@ -11,6 +11,7 @@ import { leastTries } from './staged.ts'
 
 /** Before the first request, in milliseconds. */
 const patience = 50
+const soon = 1_000
 /** While events wait. */
 const [firstPause, longestPause] = [5_000, 3_600_000]
 /** While nothing but a hole in the past is open. */
@@ -38,6 +39,14 @@ export class MissingFetcher {
       this.#running = undefined
     })
     return this.#running
+  }
+
+  /**
+   * Starts a run in a moment: something came that those may build on which waited in vain before. What clients are told of it
+   * is not told together with what they waited for, and it may be sent again.
+   */
+  startSoon(now: number): void {
+    this.#alarms.ensure('fetch', now + soon)
   }
 
   /** The alarm rang: for holes as well. */

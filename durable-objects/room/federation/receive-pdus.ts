@@ -26,17 +26,20 @@ export interface InboundPdus {
 /** What is said of each event; `error` where it was refused. */
 export type PduResults = Readonly<Record<EventId, { readonly error?: string }>>
 
+/** Whether events of this transaction wait for what they build on, or none but earlier ones. */
+export type Waiting = 'new' | 'old' | 'none'
+
 export function receivePdus(
   room: Room,
   { origin, events }: InboundPdus,
   stored: (changedMembers: readonly UserId[]) => void,
-): Outcome<{ results: PduResults; isWaiting: boolean }> {
+): Outcome<{ results: PduResults; waiting: Waiting }> {
   const { reader, transactor } = room
   if (!reader.isKnown()) return fail('unknown_room')
   if (!reader.isResident()) return endInvites(room, events, stored)
   if (!isServerAllowedIn(room, origin)) return fail('forbidden', 'The room does not allow that server')
   const results: Record<EventId, { error?: string }> = {}
-  let isWaiting = false
+  let waiting: Waiting = 'none'
   for (const { event_id, json } of events) {
     results[event_id] = transactor.turn(() => {
       const pdu = pduFromStored(reader.rules, json, event_id)
@@ -46,12 +49,13 @@ export function receivePdus(
         return { ok: true, result: received.outcome === 'rejected' ? { error: received.message ?? 'rejected' } : {} }
       }
       if (received.kind === 'known') return { ok: true, result: {} }
-      isWaiting = true
+      waiting = 'new'
       return { ok: true, result: stage(room, pdu, origin) ? {} : { error: 'too many events wait for their ancestors' } }
     }).result
   }
   // What came may be what others waited for: the fetcher looks after them.
-  return { ok: true, results, isWaiting: isWaiting || stagedCount(room) > 0 }
+  if (waiting === 'none' && stagedCount(room) > 0) waiting = 'old'
+  return { ok: true, results, waiting }
 }
 
 /** In a room this server is not in, all that is taken is that an invite is over. */
@@ -59,11 +63,11 @@ function endInvites(
   room: Room,
   events: InboundPdus['events'],
   stored: (changedMembers: readonly UserId[]) => void,
-): Outcome<{ results: PduResults; isWaiting: boolean }> {
+): Outcome<{ results: PduResults; waiting: Waiting }> {
   const results: Record<EventId, { error?: string }> = {}
   for (const { event_id, json } of events) {
     const ended = receiveRescission(room, pduFromStored(room.reader.rules, json, event_id), stored)
     results[event_id] = ended ? {} : { error: 'this server is not in the room' }
   }
-  return { ok: true, results, isWaiting: false }
+  return { ok: true, results, waiting: 'none' }
 }
