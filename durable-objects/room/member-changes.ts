@@ -38,7 +38,10 @@ export function memberChanges(room: Room, { reader, from }: MemberChangesRequest
     return wasIn ? { joined: [], left: room.reader.usersWith('join').filter((user) => user !== reader) } : none
   }
   const stayed = from !== null && wasJoinedFrom(view, from.pos, room.reader.eventOf(entry.nid))
-  return stayed ? changesSince(room, from.pos) : { joined: room.reader.usersWith('join'), left: [] }
+  const changes = stayed ? changesSince(room, from.pos) : none
+  // What came of those whom we did not know then (partial-state.ts) went to nobody.
+  const wasPartial = stayed && !room.reader.partial.isOpen && room.reader.partial.wasOpenAt(from.pos)
+  return stayed && !wasPartial ? changes : { joined: room.reader.usersWith('join'), left: changes.left }
 }
 
 function changesSince(room: Room, pos: number): MemberChanges {

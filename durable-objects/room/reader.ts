@@ -215,6 +215,12 @@ export class Reader {
     return this.outsideMembership(user)?.membership ?? this.currentEntry('m.room.member', user)?.membership
   }
 
+  /** Whether a user is joined, or is none of those whom we know while members are missing here (partial-state.ts). */
+  mayBeJoined(user: UserId): boolean {
+    const membership = this.membership(user)
+    return membership === 'join' || (membership === undefined && this.partial.isOpen && !this.isLocal(user))
+  }
+
   /** Users with a membership. */
   usersWith(membership: Membership): UserId[] {
     const query =

@@ -28,7 +28,7 @@ export function setTyping(
 
 /** Who is shown as typing to somebody who ignores these users. Spec: client-server-api/#ignoring-users. */
 export function typistsFor({ reader, memory }: Room, ignoredUsers: readonly string[]): UserId[] {
-  return memory.typing.users.filter((user) => reader.membership(user) === 'join' && !ignoredUsers.includes(user))
+  return memory.typing.users.filter((user) => reader.mayBeJoined(user) && !ignoredUsers.includes(user))
 }
 
 export class Typing {

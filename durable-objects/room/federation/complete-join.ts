@@ -21,7 +21,7 @@ const longestPause = 3_600_000
 const firstServers = 4
 const shortPause = 500
 /** A run that this object does not survive is taken up again after this. */
-const safetyNet = 60_000
+const safetyNet = 2_000
 /** Steps of one run, each some seconds of work in a large room at most. */
 const maxSteps = 3
 /** Events judged anew in one turn. */

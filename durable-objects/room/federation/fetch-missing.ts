@@ -249,6 +249,8 @@ async function fillHoles({ room, requests, budget }: Errand): Promise<void> {
     if (!hole) return
     for (const server of rotated([...room.reader.serversIn()], hole.tries, room)) {
       budget.left--
+      if (await fillAlone({ room, requests }, server, hole.eventId)) break
+      budget.left--
       const events = await requests.backfill(server, [hole.eventId], perHole)
       if (events && (await takeHistory(room, requests, server, events))) break
     }
@@ -256,6 +258,17 @@ async function fillHoles({ room, requests, budget }: Errand): Promise<void> {
     failed.add(hole.eventId)
     noteHoleTry(room, hole.eventId)
   }
+}
+
+/** Most holes are one event, and what it builds on is here. */
+async function fillAlone(
+  { room, requests }: Pick<Errand, 'room' | 'requests'>,
+  server: ServerName,
+  eventId: EventId,
+): Promise<boolean> {
+  const event = await requests.event(server, eventId)
+  const hasPlace = event !== undefined && missingPrevEvents(room, event).length === 0 && event.prev_events.length > 0
+  return hasPlace && (await takeHistory(room, requests, server, [event]))
 }
 
 async function fetchEvents(

@@ -164,18 +164,20 @@ function* chosenFor(room: Room, destination: ServerName, after: number): Generat
   const { reader } = room
   const isIn = presenceSince(room, destination, after)
   const goodbyes = new Set(farewells(room))
-  const query = `SELECT nid, pos, type, state_key AS stateKey FROM events
+  const query = `SELECT nid, pos, type, state_key AS stateKey, sender FROM events
     WHERE pos IS NOT NULL AND pos > ? AND pos < ? AND outcome = 0 AND ${ours} ORDER BY pos DESC`
   let end = Number.MAX_SAFE_INTEGER
   for (const entry of [...entriesAfter(room, after), after + 1]) {
-    const rows = reader.sql.exec<{ nid: Nid; pos: number; type: string; stateKey: string | null }>(
+    const rows = reader.sql.exec<{ nid: Nid; pos: number; type: string; stateKey: string | null; sender: string }>(
       query,
       entry - 1,
       end,
       reader.serverName,
     )
     let count = 0
-    for (const { nid, pos, type, stateKey } of rows) {
+    for (const { nid, pos, type, stateKey, sender } of rows) {
+      // What came in over us, its own server made.
+      if (serverOf(sender) === destination) continue
       const isTheirs = type === 'm.room.member' && stateKey !== null && serverOf(stateKey) === destination
       const isWhole = isTheirs || isIn(nid)
       if (!isWhole && !goodbyes.has(nid) && !partedBy(room, reader.eventOf(nid)).has(destination)) continue

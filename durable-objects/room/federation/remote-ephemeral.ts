@@ -23,7 +23,7 @@ export interface RemoteTyping {
 /** Whether the list of who is typing changed. */
 export function noteRemoteTyping(room: Room, { origin, user, typing, timeoutMs }: RemoteTyping, now: number): boolean {
   const { reader, memory } = room
-  if (!reader.isKnown() || !isServerIn(room, origin) || reader.membership(user) !== 'join') return false
+  if (!reader.isKnown() || !isServerIn(room, origin) || !reader.mayBeJoined(user)) return false
   return memory.typing.set(user, typing ? now + timeoutMs : undefined, now)
 }
 
@@ -47,7 +47,7 @@ export function noteRemoteReceipts(room: Room, { origin, receipts }: RemoteRecei
   let moved = false
   transactor.turn(() => {
     for (const { user, eventIds, threadId, ts } of receipts) {
-      if (reader.membership(user) !== 'join') continue
+      if (!reader.mayBeJoined(user)) continue
       for (const id of eventIds) {
         const eventId = parseEventId(id)
         const event = eventId && reader.eventById(eventId)
