@@ -57,10 +57,10 @@ export function memberSlices(
   return { ok: true, slices: shownSlices(view, nids, now, isWanted) }
 }
 
-/** Null where the member has none: clients expect both keys. */
+/** Empty where the member has none: clients expect both keys, and the specification strings. */
 export interface JoinedMember {
-  readonly display_name: string | null
-  readonly avatar_url: string | null
+  readonly display_name: string
+  readonly avatar_url: string
 }
 
 /** Who is joined, with their profiles in this room. "The current user must be in the room for it to work". */
@@ -76,8 +76,8 @@ export function joinedMembers(
     for (const { state_key, pdu } of events) {
       if (state_key === undefined) continue
       joined[state_key] = {
-        display_name: contentString(pdu, 'displayname') ?? null,
-        avatar_url: contentString(pdu, 'avatar_url') ?? null,
+        display_name: contentString(pdu, 'displayname') ?? '',
+        avatar_url: contentString(pdu, 'avatar_url') ?? '',
       }
     }
   }

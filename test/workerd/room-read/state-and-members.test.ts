@@ -99,7 +99,7 @@ describe('members', () => {
     granted(await room.rpc.setMembership({ sender: bob, target: bob, membership: 'join', profile }))
     await change(room, 'invite', carol)
     expect(granted(await room.rpc.joinedMembers({ reader: alice })).joined).toEqual({
-      [alice]: { display_name: 'Alice', avatar_url: null },
+      [alice]: { display_name: 'Alice', avatar_url: '' },
       [bob]: { display_name: 'Bob', avatar_url: 'mxc://test.local/bob' },
     })
     await change(room, 'leave', bob)

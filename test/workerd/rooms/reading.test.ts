@@ -175,7 +175,7 @@ describe('members', () => {
     const members = (user: User) => user.get(at(roomId, '/joined_members'))
     await join(bob, roomId)
     const { joined } = await ok(alice.get<{ joined: Record<string, object> }>(at(roomId, '/joined_members')))
-    const plain = (name: string) => ({ display_name: name, avatar_url: null })
+    const plain = (name: string) => ({ display_name: name, avatar_url: '' })
     expect(joined).toEqual({ [alice.userId]: plain('writer'), [bob.userId]: plain('visitor') })
     await ok(bob.post(at(roomId, '/leave')))
     expect(await members(bob)).toMatchObject(refused(403, 'M_FORBIDDEN'))
