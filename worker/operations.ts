@@ -21,6 +21,7 @@ import * as backup from './backup/backup-api.ts'
 import * as exported from './export/export-user.ts'
 import * as filter from './client-server/filter.ts'
 import * as firstAccount from './client-server/first-account.ts'
+import * as adminPush from './client-server/admin-push.ts'
 import * as health from './client-server/health.ts'
 import * as inviting from './client-server/inviting.ts'
 import * as joining from './client-server/joining.ts'
@@ -172,6 +173,8 @@ export const operations: readonly Operation[] = [
   firstAccount.makeFirstAccount,
   health.getHealth,
   health.examineServer,
+  // admin-push.ts
+  adminPush.testPush,
   // backup/backup-api.ts
   backup.backupFacts,
   backup.backupNames,

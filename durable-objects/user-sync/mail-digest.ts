@@ -5,21 +5,26 @@
  * is only about what is unread, and no alarm is set for the rest.
  */
 import type { RoomId } from '#protocol/identifiers/room-id.ts'
+import type { PushedEvent } from '#protocol/push-rules/push-body.ts'
 import { isForgotten, type MailedRoom, mailDue, mailedAgain } from '#protocol/push-rules/mail-throttle.ts'
 
-import type { RoomNotification } from '../room/push-news.ts'
 import type { Sql } from '../shared/sql.ts'
 import { type Pusher, queued } from './pushers.ts'
 
-export interface DigestEvent extends RoomNotification {
+export interface LetterEvent extends PushedEvent {
   /** When this server heard of it, in ms. */
   readonly at: number
 }
 
-export interface DigestRoom {
-  readonly roomId: RoomId
+/** What a letter says of a room. */
+export interface LetterRoom {
+  readonly roomId: string
   /** All that is unread there, as far as it was collected, oldest first. */
-  readonly events: readonly DigestEvent[]
+  readonly events: readonly LetterEvent[]
+}
+
+interface DigestRoom extends LetterRoom {
+  readonly roomId: RoomId
 }
 
 export interface Digest {
@@ -30,7 +35,7 @@ export interface Digest {
 
 /** Forgets what was read, and returns what is left. */
 export function collectDigest(sql: Sql, { id }: Pick<Pusher, 'id'>): Digest {
-  const byRoom = new Map<RoomId, { readonly id: number; readonly event: DigestEvent }[]>()
+  const byRoom = new Map<RoomId, { readonly id: number; readonly event: LetterEvent }[]>()
   for (const row of queued(sql, id)) {
     if (!('notification' in row) || !row.notification) continue
     const roomId = row.notification.room_id

@@ -9,7 +9,7 @@ import type { RoomId } from '#protocol/identifiers/room-id.ts'
 import type { UserId } from '#protocol/identifiers/user-id.ts'
 import { withoutSelf } from '#protocol/ignored-users.ts'
 import type { JsonObject } from '#protocol/json/json.ts'
-import { pushBody } from '#protocol/push-rules/push-body.ts'
+import { pushBody, type PushedEvent } from '#protocol/push-rules/push-body.ts'
 import { isWebPush } from '#protocol/push-rules/pusher-kinds.ts'
 import { activationMessage, type WebPushMessage, webPushMessage } from '#protocol/push-rules/web-push-body.ts'
 
@@ -18,7 +18,7 @@ import { limiter } from '../shared/limit.ts'
 import type { PushNews, PushNewsRequest } from '../room/push-news.ts'
 import type { Sql } from '../shared/sql.ts'
 import { ignoredUsers } from './account-data.ts'
-import { collectDigest, type Digest, digestDue, noteDigest } from './mail-digest.ts'
+import { collectDigest, digestDue, type LetterRoom, noteDigest } from './mail-digest.ts'
 import {
   addToBadges,
   dropPushers,
@@ -44,6 +44,14 @@ import { getRoomPushRules } from './push-rules.ts'
 /** What became of a notification; `gone`: the pusher is to be ended. */
 export type Delivery = 'taken' | 'gone' | 'failed'
 
+/** What became of a test; `off`: switched off, or not active yet. */
+export interface TestedPusher {
+  readonly kind: string
+  readonly app_id: string
+  readonly device: string
+  readonly result: Delivery | 'off'
+}
+
 /** What lies outside of the user's object. */
 export interface PushWorld {
   readonly userId: UserId
@@ -54,7 +62,7 @@ export interface PushWorld {
   /** Posts to a gateway. */
   post(pusher: PusherFields, body: JsonObject): Promise<Delivery>
   pushToBrowser(pusher: PusherFields, message: WebPushMessage): Promise<Delivery>
-  mail(pusher: Pusher, digest: Digest): Promise<Delivery>
+  mail(pusher: Pusher, digest: { readonly rooms: readonly LetterRoom[] }): Promise<Delivery>
   /** These pushers are no more. */
   forget(keys: readonly PusherKey[]): Promise<void>
 }
@@ -99,6 +107,23 @@ export class PushRunner {
     for (const roomId of [...roomsToLookThrough(this.#sql), ...this.#failed]) this.#dirty.add(roomId)
     this.#failed.clear()
     return this.#start()
+  }
+
+  /** Sends every pusher that is on a notification of nothing, once and at once. What waits in queues is not touched. */
+  async test(notification: PushedEvent): Promise<TestedPusher[]> {
+    const tested = pushers(this.#sql).map(async (pusher): Promise<TestedPusher> => {
+      const { kind, app_id, device_display_name: device } = pusher.fields
+      const result = pusher.enabled && pusher.isActive ? await this.#tell(pusher, notification) : 'off'
+      if (result === 'gone') await this.#reject(pusher)
+      return { kind, app_id, device, result }
+    })
+    return Promise.all(tested)
+  }
+
+  #tell(pusher: Pusher, notification: PushedEvent): Promise<Delivery> {
+    if (pusher.fields.kind !== 'email') return this.#notify(pusher, notification, unreadTotal(this.#sql))
+    const events = [{ ...notification, at: Date.now() }]
+    return this.#world.mail(pusher, { rooms: [{ roomId: notification.room_id, events }] })
   }
 
   #start(): Promise<void> {
@@ -171,13 +196,22 @@ export class PushRunner {
     }
   }
 
-  async #deliver({ fields, badge, setAt }: Pusher, queued: Queued, unread: number): Promise<Delivery> {
+  async #deliver(pusher: Pusher, queued: Queued, unread: number): Promise<Delivery> {
     if ('ackToken' in queued) {
       if (isActivationOver(queued, Date.now())) return 'taken'
+      const { fields } = pusher
       return this.#world.pushToBrowser(fields, activationMessage(fields.app_id, queued.ackToken))
     }
     const { notification } = queued
-    if (notification === null && unread === badge) return 'taken'
+    if (notification === null && unread === pusher.badge) return 'taken'
+    return this.#notify(pusher, notification, unread)
+  }
+
+  async #notify(
+    { fields, setAt }: Pick<Pusher, 'fields' | 'setAt'>,
+    notification: PushedEvent | null,
+    unread: number,
+  ): Promise<Delivery> {
     if (isWebPush(fields.kind)) {
       return this.#world.pushToBrowser(fields, webPushMessage({ notification, unread, data: fields.data }))
     }

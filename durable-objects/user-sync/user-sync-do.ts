@@ -12,6 +12,7 @@ import type { UserId } from '#protocol/identifiers/user-id.ts'
 import type { InviteVerdict } from '#protocol/invite-permission.ts'
 import type { JsonObject } from '#protocol/json/json.ts'
 import type { Presence, PresenceState } from '#protocol/presence/presence.ts'
+import type { PushedEvent } from '#protocol/push-rules/push-body.ts'
 import type { PushRuleEdit, StoredPushRules } from '#protocol/push-rules/stored-rules.ts'
 import { parseSlidingUrl, slidingIdleHeader, type SlidingRequest } from '#protocol/sliding-sync/request.ts'
 import { formatSinceToken, parseSinceToken, type SinceToken } from '#protocol/sync/since-token.ts'
@@ -120,7 +121,7 @@ import {
   setPusher,
   type WantedPusher,
 } from './pushers.ts'
-import { PushRunner } from './push-runner.ts'
+import { PushRunner, type TestedPusher } from './push-runner.ts'
 import { beginRooms } from './push-rooms.ts'
 import {
   changePushRules,
@@ -482,6 +483,11 @@ export class UserSyncDO extends DurableObject<Env> {
       case 'unknown':
         return fail('unknown_activation_token')
     }
+  }
+
+  /** Sends a notification of nothing to every pusher, and tells what became of it. */
+  async testPushers(notification: PushedEvent): Promise<TestedPusher[]> {
+    return this.#pushes().test(notification)
   }
 
   /** Whose letters this token ends, which stands in each of them; and ends them. Null for no pusher of kind `email`. */

@@ -5,14 +5,14 @@
  */
 import { type JsonObject, own } from '#protocol/json/json.ts'
 
-import type { DigestEvent, DigestRoom } from '../../durable-objects/user-sync/mail-digest.ts'
+import type { LetterEvent, LetterRoom } from '../../durable-objects/user-sync/mail-digest.ts'
 import { escapeHtml } from '../pages/page.ts'
 import type { LetterBody } from './letters.ts'
 
 export interface DigestLetter {
   readonly serverName: string
   readonly userId: string
-  readonly rooms: readonly DigestRoom[]
+  readonly rooms: readonly LetterRoom[]
   /** Where the letters are ended. */
   readonly unsubscribe: string
 }
@@ -55,7 +55,7 @@ export function digestLetter({ serverName, userId, rooms, unsubscribe }: DigestL
   }
 }
 
-function partOf({ roomId, events }: DigestRoom): Part {
+function partOf({ roomId, events }: LetterRoom): Part {
   const shown = events.slice(-mostEvents)
   const newest = events.at(-1)
   const title = newest?.room_name ?? `Conversation with ${newest ? nameOf(newest) : 'somebody'}`
@@ -71,12 +71,12 @@ function partOf({ roomId, events }: DigestRoom): Part {
   }
 }
 
-function lineOf(event: DigestEvent): string {
+function lineOf(event: LetterEvent): string {
   const at = new Date(event.at).toISOString().slice(0, 16).replace('T', ' ')
   return `${at} UTC, ${nameOf(event)} ${deedOf(event)}`
 }
 
-function deedOf({ type, content, user_is_target }: DigestEvent): string {
+function deedOf({ type, content, user_is_target }: LetterEvent): string {
   if (type === 'm.room.encrypted') return 'sent an encrypted message'
   if (type === 'm.room.member' && user_is_target && own(content, 'membership') === 'invite') return 'invites you'
   const body = textIn(content, 'body')
@@ -96,7 +96,7 @@ function deedOf({ type, content, user_is_target }: DigestEvent): string {
   }
 }
 
-function nameOf({ sender, sender_display_name }: DigestEvent): string {
+function nameOf({ sender, sender_display_name }: LetterEvent): string {
   const name = short(sender_display_name ?? '', longestName)
   return name === '' ? sender : name
 }

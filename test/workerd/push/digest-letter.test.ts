@@ -5,7 +5,7 @@ import { parseUserId } from '#protocol/identifiers/user-id.ts'
 import type { JsonObject } from '#protocol/json/json.ts'
 import { describe, expect, test } from 'vitest'
 
-import type { DigestEvent, DigestRoom } from '../../../durable-objects/user-sync/mail-digest.ts'
+import type { LetterEvent, LetterRoom } from '../../../durable-objects/user-sync/mail-digest.ts'
 import { digestLetter } from '../../../worker/mail/digest-letter.ts'
 
 function known<T>(value: T | undefined): T {
@@ -15,7 +15,7 @@ function known<T>(value: T | undefined): T {
 const roomId = known(parseRoomId('!room:test.local'))
 const at = Date.UTC(2026, 10, 21, 8, 5)
 
-function event(content: JsonObject, more: Partial<DigestEvent> = {}): DigestEvent {
+function event(content: JsonObject, more: Partial<LetterEvent> = {}): LetterEvent {
   return {
     event_id: known(parseEventId('$e')),
     room_id: roomId,
@@ -30,9 +30,9 @@ function event(content: JsonObject, more: Partial<DigestEvent> = {}): DigestEven
     ...more,
   }
 }
-const said = (body: string, more: Partial<DigestEvent> = {}) => event({ msgtype: 'm.text', body }, more)
-const room = (...events: DigestEvent[]): DigestRoom => ({ roomId, events })
-const letter = (...rooms: DigestRoom[]) =>
+const said = (body: string, more: Partial<LetterEvent> = {}) => event({ msgtype: 'm.text', body }, more)
+const room = (...events: LetterEvent[]): LetterRoom => ({ roomId, events })
+const letter = (...rooms: LetterRoom[]) =>
   digestLetter({
     serverName: 'test.local',
     userId: '@bob:test.local',
