@@ -201,4 +201,42 @@ describe('what was judged without members', () => {
     )
     expect(derek.membership).toBe('ban')
   })
+
+  test('a kick by one who had no business to kick is undone, and who was kicked is heard', async () => {
+    const far = await farRoom()
+    const power = { users: { [far.creator]: 100, [far.who('derek')]: 50 } }
+    far.add({ type: 'm.room.power_levels', stateKey: '', content: power })
+    const joinOf = (name: string) =>
+      [...far.events.values()].find(({ pdu }) => pdu.state_key === far.who(name))?.pdu.event_id
+    const [derek, elsie] = [joinOf('derek'), joinOf('elsie')]
+    if (!derek || !elsie) throw new Error('nobody was ever there')
+    const ban = far.member('derek', 'ban', far.creator)
+    await far.joinedBy(alice)
+    const before = await sync(alice, undefined, lazy)
+    const wish = { type: 'm.room.member', stateKey: far.who('elsie'), sender: far.who('derek') }
+    const kick = far.rebuilt(far.build({ ...wish, content: { membership: 'leave' } }), (ids) =>
+      ids.map((id) => (id === ban.event_id ? derek : id)),
+    )
+    far.place(kick)
+    const text = { type: 'm.room.message', sender: far.who('elsie'), content: { msgtype: 'm.text', body: 'not so' } }
+    const protest = far.rebuilt(far.build(text), (ids) => ids.map((id) => (id === kick.event_id ? elsie : id)))
+    far.place(protest)
+    await far.deliver(kick, protest)
+    const shown = await vi.waitFor(async () => {
+      const now = inRoom(await sync(alice, before.next_batch, lazy), far)
+      expect(said(now)).toContain(kick.event_id)
+      return now
+    }, 30_000)
+    expect(said(shown)).not.toContain(protest.event_id)
+    const heard = await sync(alice, before.next_batch, lazy)
+    await whole(far, alice)
+    const path = at(far.roomId, `/event/${encodeURIComponent(kick.event_id)}`)
+    expect(await alice.get(path)).toMatchObject(refused(404, 'M_NOT_FOUND'))
+    const now = inRoom(await sync(alice, heard.next_batch, lazy), far)
+    expect(said(now)).toContain(protest.event_id)
+    // The client held that she had left.
+    expect(now?.state.events.map(({ event_id }) => event_id)).toContain(elsie)
+    const place = at(far.roomId, `/state/m.room.member/${far.who('elsie')}`)
+    expect((await ok(alice.get<{ membership: string }>(place))).membership).toBe('join')
+  })
 })
