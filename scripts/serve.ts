@@ -61,6 +61,7 @@ async function serve(options: ServeOptions): Promise<void> {
       certificate && options.federation
         ? await listenTls(certificate, options.bind, options.federation.port, options.port)
         : undefined
+    let isReady = false
     const runtime = await startRuntime(
       {
         ...options,
@@ -68,13 +69,16 @@ async function serve(options: ServeOptions): Promise<void> {
         run,
         restored: restoredIn(options.data),
         meterToken: metrics?.token,
+        logsRequests: () => isReady,
       },
       modules,
     )
     const stopClock = startClock(runtime)
     try {
       await firstAnswer(options)
-      announce(options, await firstAccountLink(urlOf(options), secret, options.publicUrl))
+      const link = await firstAccountLink(urlOf(options), secret, options.publicUrl)
+      isReady = true
+      announce(options, link)
       await toldToStop
     } finally {
       stopClock()

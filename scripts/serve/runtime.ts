@@ -32,6 +32,8 @@ export interface RuntimeOptions extends ServeOptions {
   readonly restored: string | undefined
   /** Lets this process read the counters; undefined: nothing is counted. */
   readonly meterToken: string | undefined
+  /** Whether requests are logged: those by which this program itself starts the server are nobody's. */
+  readonly logsRequests?: () => boolean
   /** Reaches nobody: for work on the data alone. */
   readonly isOffline?: true
 }
@@ -56,7 +58,10 @@ export async function startRuntime(options: RuntimeOptions, modules: readonly Wo
       ...(options.isOffline ? { outboundService: () => new Response('offline', { status: 502 }) } : {}),
       unsafeDirectSockets: [{ host: options.bind, port: options.port }],
       unsafeRuntimeEnv: { [runMark]: options.run },
-      handleStructuredLogs: (entry) => printLog(entry, options.logLevel),
+      handleStructuredLogs(entry) {
+        if (isRequest(entry.message) && options.logsRequests?.() === false) return
+        printLog(entry, options.logLevel)
+      },
       // The entry socket that Miniflare insists on; nothing is told of it.
       host: '127.0.0.1',
       port: 0,
@@ -74,6 +79,8 @@ export async function startRuntime(options: RuntimeOptions, modules: readonly Wo
   await runtime.ready
   return runtime
 }
+
+const isRequest = (message: string) => message.startsWith('{"level":"info","event":"request"')
 
 /** Names can lead anywhere: only the runtime sees which address it connects to. */
 function publicWeb({ allowPrivateAddresses }: RuntimeOptions) {
