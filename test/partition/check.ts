@@ -44,9 +44,10 @@ export interface Apart {
   /** In what servers that are in one room are not one yet; a line each. */
   readonly faults: readonly string[]
   /**
-   * Pairs of servers that are in a room, neither of which is in it by the state of the other. So it ends where each put the
+   * Pairs of servers that are in a room, and are not in it by the state of the other. So it ends where each put the
    * other's last user out, or was left by them, while on the other fork they stayed or came back: what comes from there is
-   * soft-failed, and no event of a third cites both forks. By the rules, these are two rooms from then on.
+   * soft-failed, and no event of a third cites both forks. By the rules, these are two rooms from then on. So it is where one
+   * still has the other in the room, and is not in it for that one, which soft-failed the newest that it heard.
    */
   readonly parted: number
 }
@@ -66,12 +67,18 @@ export async function whatKeepsThemApart(sites: Sites, rooms: readonly string[])
       for (const other of inside.slice(index + 1)) {
         const isOne = named.get(one.site.name)?.has(other.site.name) ?? false
         const isOther = named.get(other.site.name)?.has(one.site.name) ?? false
-        if (isOne || isOther) faults.push(...differences(roomId, one, other))
-        else parted++
+        const areParted = isOne ? !isOther && isDeafTo(other, one) : !isOther || isDeafTo(one, other)
+        if (areParted) parted++
+        else faults.push(...differences(roomId, one, other))
       }
     }
   }
   return { faults, parted }
+}
+
+/** Whether all that a server says last is soft-failed at another. */
+function isDeafTo(listener: Resident, speaker: Resident): boolean {
+  return speaker.rows.extremities.every((id) => listener.rows.events.get(id)?.outcome === 'soft-failed')
 }
 
 function differences(roomId: string, one: Resident, other: Resident): string[] {
