@@ -359,6 +359,12 @@ export class RoomDO extends DurableObject<Env> {
       this.#servers.catchUp(newcomers, from).catch((error: unknown) => console.error('the sender was not told', error)),
     )
     this.#missing.start(Date.now()).catch((error: unknown) => console.error('missing events were not fetched', error))
+    if (newcomers.length === 0) return
+    const { reader } = this.#room
+    for (const user of reader.localJoined()) {
+      const told = userSyncOf(this.env, user).roomHasNewServers({ roomId: reader.header().roomId })
+      this.ctx.waitUntil(told.catch((error: unknown) => console.error('a user was not told', error)))
+    }
   }
 
   async #forgetRoom(): Promise<void> {

@@ -216,6 +216,12 @@ export class UserSyncDO extends DurableObject<Env> {
     return isListening
   }
 
+  /** A room found out that servers are in it of which it did not know: they may not follow this user's devices yet. */
+  async roomHasNewServers({ roomId }: { roomId: RoomId }): Promise<void> {
+    noteDeviceChange(this.#sql, { kind: 'joined', name: roomId })
+    this.#alarms.ensure('announce', Date.now() + laterWithin)
+  }
+
   /**
    * Reads the stream for `/sync` (protocol/sync/wait-request.ts has its form). Answers a `Read` or a failure as JSON; or, when
    * there is no news and the client can wait, a WebSocket that will carry such an answer as its only frame.

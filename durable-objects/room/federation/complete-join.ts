@@ -73,6 +73,8 @@ export class JoinCompleter {
   async whenWhole(patience: number): Promise<boolean> {
     const { reader } = this.#room
     if (!reader.isKnown() || !reader.partial.isOpen) return true
+    // However often that was in vain: somebody waits.
+    this.#alarms.ensure('complete', Date.now() + firstPause)
     await new Promise<void>((resolve) => {
       const wake = () => {
         clearTimeout(timer)
