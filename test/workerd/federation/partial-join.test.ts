@@ -8,6 +8,7 @@ import { afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import { registerUser, type User } from '../client.ts'
 import { roomObject, rows } from '../room/rooms.ts'
 import { at, ok, refused, say } from '../rooms/rooms.ts'
+import { slide, type SlidBody } from '../sliding-sync/sliding.ts'
 import { otherServer } from './other-server.ts'
 import { lazy, PartialRoom } from './partial-room.ts'
 
@@ -126,6 +127,40 @@ describe('a join without members', () => {
     await whole(far, alice)
     const after = await sync(alice, before.next_batch, lazy)
     expect(after.device_lists?.changed).toEqual(expect.arrayContaining([far.who('elsie')]))
+  })
+
+  test('is shown over sliding sync at once, and its members as each client wishes', async () => {
+    const far = await farRoom()
+    await far.joinedBy(alice)
+    const wish = (key: string) => ({
+      conn_id: key,
+      room_subscriptions: { [far.roomId]: { required_state: [['m.room.member', key]], timeline_limit: 5 } },
+    })
+    const members = (body: SlidBody) => (body.rooms[far.roomId]?.required_state ?? []).map(({ state_key }) => state_key)
+    const [few, all] = [await slide(alice, wish('$LAZY')), await slide(alice, wish('*'))]
+    expect(members(few)).toContain(alice.userId)
+    expect(members(all)).not.toContain(far.who('elsie'))
+    await whole(far, alice)
+    const news = far.add({
+      type: 'm.room.message',
+      sender: far.who('derek'),
+      content: { msgtype: 'm.text', body: '.' },
+    })
+    await far.deliver(news)
+    const [later, now] = await vi.waitFor(async () => {
+      const answers = [
+        await slide(alice, wish('$LAZY'), { pos: few.pos }),
+        await slide(alice, wish('*'), { pos: all.pos }),
+      ] as const
+      for (const { rooms } of answers) {
+        expect(rooms[far.roomId]?.timeline?.map(({ event_id }) => event_id)).toContain(news.event_id)
+      }
+      return answers
+    }, 30_000)
+    expect(members(later)).toContain(far.who('derek'))
+    expect(members(later)).not.toContain(far.who('elsie'))
+    expect(members(now)).toEqual(expect.arrayContaining([far.who('derek'), far.who('elsie')]))
+    expect(now.rooms[far.roomId]?.joined_count).toBe(4)
   })
 
   test('makes those wait who ask for all members, and others who would come in', async () => {
