@@ -31,6 +31,9 @@ let server: BackgroundServer
 let alice: MatrixClient
 let bob: MatrixClient
 
+// The machine may be busy with much else.
+vi.setConfig({ testTimeout: 60_000 })
+
 beforeAll(async () => {
   for (const level of ['trace', 'debug', 'info', 'log', 'warn', 'error'] as const)
     vi.spyOn(console, level).mockReturnValue()
