@@ -82,7 +82,9 @@ export async function deployServer(wishes: Wishes, world: World): Promise<void> 
   if (deployed && state === undefined) {
     throw new DeployError({
       what: `the Worker ${wishes.worker} is there, but its database of that name is gone: accounts and the signing key were in it`,
-      next: `bring it back from a backup (npm run restore), or delete the Worker and begin anew: npx wrangler delete --name ${wishes.worker}`,
+      next:
+        `with a backup: npx wrangler d1 create ${wishes.worker}, npm run deploy, then npm run restore -- --from BACKUP --worker ${wishes.worker}; ` +
+        `without one, delete the Worker and begin anew: npx wrangler delete --name ${wishes.worker}`,
     })
   }
   if (state?.wantsSigningKey && !deployed?.secrets.includes('SIGNING_KEY')) {
@@ -104,6 +106,10 @@ export async function deployServer(wishes: Wishes, world: World): Promise<void> 
     )
   }
 
+  if (deployed?.secrets.includes('BACKUP_SECRET')) {
+    say('The secret BACKUP_SECRET is set: whoever has it can copy the whole server. Unless that is your wish, or a backup runs:')
+    say(`  npx wrangler secret delete BACKUP_SECRET --name ${wishes.worker}`)
+  }
   const databaseId = known ?? (await createDatabase(wrangler, wishes.worker))
   say(`Database ${wishes.worker}: ${known === undefined ? 'made' : 'there'}`)
   const bucket = bucketOf(wishes.worker)

@@ -150,6 +150,20 @@ describe('again', () => {
     expect(said).toContain('There is an administrator')
   })
 
+  test('the secret of a backup that was cut off is not left behind in silence', async () => {
+    const account = running()
+    account.worker?.secrets.push('BACKUP_SECRET')
+    const { error, said } = await run(account)
+    expect(error).toBe('')
+    expect(said).toContain('npx wrangler secret delete BACKUP_SECRET --name hearth')
+    expect((await run(running())).said).not.toContain('BACKUP_SECRET')
+  })
+
+  test('a database that is gone is made anew, for a backup to be restored into', async () => {
+    const account = running({ databases: { hearth: { tables: [], applied: [], users: [] } } })
+    expect(await run(account)).toMatchObject({ error: '', target: names })
+  })
+
   test.each(['d1 create', 'r2 bucket create', 'deploy ', 'secret put'])(
     'stopped at %s, it goes on',
     async (command) => {
