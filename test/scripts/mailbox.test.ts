@@ -22,10 +22,16 @@ afterAll(async () => {
   rmSync(folder, { recursive: true })
 })
 
+let token = ''
 const post = async (path: string, body: object) => {
-  const answer = await fetch(`${base}/_matrix/client/v3${path}`, { method: 'POST', body: JSON.stringify(body) })
-  return { status: answer.status, body: await answer.json() }
+  const url = base + (path.startsWith('/_') ? path : `/_matrix/client/v3${path}`)
+  const headers = token === '' ? {} : { Authorization: `Bearer ${token}` }
+  const answer = await fetch(url, { method: 'POST', body: JSON.stringify(body), headers })
+  const answered: unknown = await answer.json()
+  return { status: answer.status, body: fieldsOf(answered) }
 }
+const fieldsOf = (value: unknown): Record<string, unknown> =>
+  typeof value === 'object' && value !== null ? { ...value } : {}
 
 /** The newest letter, once there are so many. */
 async function letter(count: number): Promise<string> {
@@ -58,5 +64,22 @@ test('an address is confirmed from the mailbox, and registers an account', { tim
     password: 'a password',
     auth: { type: 'm.login.email.identity', threepid_creds },
   }
-  expect(await post('/register', account)).toMatchObject({ status: 200, body: { user_id: '@alice:fox.example' } })
+  const made = await post('/register', account)
+  expect(made).toMatchObject({ status: 200, body: { user_id: '@alice:fox.example' } })
+  token = String(made.body['access_token'])
+})
+
+test('letters about unread messages lie there too, and end by the one click of a mail program', async () => {
+  const names = { app_display_name: 'Email Notifications', device_display_name: 'alice@example.org', lang: 'en' }
+  const pusher = { kind: 'email', app_id: 'm.email', pushkey: 'alice@example.org', ...names, data: {} }
+  expect((await post('/pushers/set', pusher)).status).toBe(200)
+  const tested = () => post('/_hearth/admin/users/@alice:fox.example/test_push', {})
+  expect((await tested()).body).toMatchObject({ pushers: [{ kind: 'email', result: 'taken' }] })
+  const text = await letter(2)
+  expect(text).toContain('\nSubject: 1 unread message: A test\n')
+  const link = /^List-Unsubscribe: <(.+)>$/m.exec(text)?.[1] ?? ''
+  expect(new URL(link).origin).toBe(base)
+  const clicked = await fetch(link, { method: 'POST', body: new URLSearchParams({ 'List-Unsubscribe': 'One-Click' }) })
+  expect(clicked.status).toBe(200)
+  expect((await tested()).body).toEqual({ pushers: [] })
 })
