@@ -8,6 +8,7 @@ import { passesFilter, type RoomEventFilter } from '#protocol/filters/filter.ts'
 import type { TimelineToken } from '#protocol/sync/timeline-token.ts'
 
 import { type ReadRows, tokenAfter, type Walk, walkHistory } from './history-walk.ts'
+import { isRelatedTo } from './related-filter.ts'
 import type { StoredEvent } from './stored-event.ts'
 import type { View } from './visibility.ts'
 
@@ -48,5 +49,5 @@ export function readPage(view: View, walk: Walk, limit: number, choice: Choice, 
 /** Whether an event belongs into an answer: the reader may see it, and asked for such. */
 export function isShown(view: View, event: StoredEvent, { filter, ignoredUsers }: Choice): boolean {
   if (event.state_key === undefined && ignoredUsers?.includes(event.sender)) return false
-  return passesFilter(filter, event.pdu) && view.mayRead(event)
+  return passesFilter(filter, event.pdu) && view.mayRead(event) && isRelatedTo(view, event, filter, ignoredUsers)
 }

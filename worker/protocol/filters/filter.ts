@@ -22,6 +22,9 @@ export interface RoomEventFilter extends EventFilter {
   readonly lazy_load_members?: boolean
   readonly include_redundant_members?: boolean
   readonly unread_thread_notifications?: boolean
+  /** MSC3440: events to which others relate that are of one of these types, and by one of these users. */
+  readonly related_by_rel_types?: readonly string[]
+  readonly related_by_senders?: readonly string[]
   /** MSC3874 (unstable): by the relation that an event has to another. */
   readonly 'org.matrix.msc3874.rel_types'?: readonly string[]
   readonly 'org.matrix.msc3874.not_rel_types'?: readonly string[]
@@ -52,7 +55,7 @@ export interface Filtered {
   readonly content: JsonObject
 }
 
-/** Whether the filter lets an event through. The limit and the rooms are the caller's business. */
+/** Whether the filter lets an event through. The limit, the rooms, and what relates to it are the caller's business. */
 export function passesFilter(filter: RoomEventFilter | undefined, { type, sender, content }: Filtered): boolean {
   if (!filter) return true
   if (filter.not_types?.some((pattern) => matchesType(pattern, type))) return false
