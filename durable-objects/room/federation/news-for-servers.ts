@@ -176,8 +176,8 @@ function* chosenFor(room: Room, destination: ServerName, after: number): Generat
     )
     let count = 0
     for (const { nid, pos, type, stateKey, sender } of rows) {
-      // What came in over us, its own server made.
-      if (serverOf(sender) === destination) continue
+      // A join, leave or knock over us, which its own server made.
+      if (sender === stateKey && serverOf(sender) === destination) continue
       const isTheirs = type === 'm.room.member' && stateKey !== null && serverOf(stateKey) === destination
       const isWhole = isTheirs || isIn(nid)
       if (!isWhole && !goodbyes.has(nid) && !partedBy(room, reader.eventOf(nid)).has(destination)) continue
