@@ -32,13 +32,14 @@ interface Page {
   readonly headers?: Readonly<Record<string, string>>
 }
 
-/** The web for one test, by URL; the list of what was asked of it. */
+/** The web for one test, by URL; the list of what was asked of it. Where it has no robots.txt, asking for that is not told. */
 function web(pages: Readonly<Record<string, Page | (() => Promise<Response>)>>): Request[] {
   const asked: Request[] = []
   vi.spyOn(globalThis, 'fetch').mockImplementation((input, init) => {
     const request = new Request(input instanceof URL ? input.href : input, init)
-    asked.push(request)
     const page = pages[request.url]
+    if (!page && request.url.endsWith('/robots.txt')) return Promise.resolve(new Response(null, { status: 404 }))
+    asked.push(request)
     if (typeof page === 'function') return page()
     if (!page) return Promise.reject(new Error('there is no such host'))
     const { body = null, type = 'text/html', status = 200, headers } = page
@@ -275,7 +276,7 @@ describe('this server asks', () => {
     })
     const response = await createApp().fetch(request, { ...env, ...strict, WEB }, createExecutionContext())
     expect(await response.json()).toEqual({ 'og:title': 'public' })
-    expect([seen, asked]).toEqual([['https://site.example/web'], []])
+    expect([seen, asked]).toEqual([['https://site.example/robots.txt', 'https://site.example/web'], []])
   })
 
   it('only so often on and on', async () => {

@@ -3,6 +3,7 @@
  *
  * https://ogp.me. Everything here was written by a stranger: only so many properties, of so many characters each.
  */
+import { softwareName } from '../../software.ts'
 import { decodeEntities } from './html-entities.ts'
 
 export interface PageFacts {
@@ -14,6 +15,8 @@ export interface PageFacts {
   readonly image: URL | undefined
   /** Where the same is told as oEmbed JSON, absolute. */
   readonly oEmbed: URL | undefined
+  /** What robots are told. */
+  readonly robots: readonly string[]
 }
 
 const maxProperties = 30
@@ -33,6 +36,7 @@ const imageNames = [
 /** Reads a page that came from `url`. */
 export async function readPage(html: string, url: URL): Promise<PageFacts> {
   const found = new Map<string, string>()
+  const robots: string[] = []
   const note = (name: string | undefined, value: string | null) => {
     if (name === undefined || value === null || found.has(name) || found.size >= maxProperties) return
     const text = cleanText(value)
@@ -48,6 +52,8 @@ export async function readPage(html: string, url: URL): Promise<PageFacts> {
         const isKnown =
           name !== undefined && (propertyName.test(name) || /^(?:twitter:.{1,60}|description)$/.test(name))
         if (isKnown) note(name, element.getAttribute('content'))
+        const isForUs = name === 'robots' || name === softwareName.toLowerCase()
+        if (isForUs && robots.length < maxProperties) robots.push(cleanText(element.getAttribute('content') ?? ''))
       },
     })
     .on('title', {
@@ -84,6 +90,7 @@ export async function readPage(html: string, url: URL): Promise<PageFacts> {
     description: found.get('og:description') ?? found.get('twitter:description') ?? found.get('description'),
     image: address(imageNames),
     oEmbed: address(['oembed']),
+    robots,
   }
 }
 
