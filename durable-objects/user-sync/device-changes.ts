@@ -110,7 +110,8 @@ async function announceToNewServers(
   const news = servers.filter((server) => !followers.includes(server))
   if (news.length === 0) return
   const keys = await world.publicKeys()
-  const device = keys.devices.at(-1)
+  // For one without keys nobody can encrypt: there is nothing to follow yet.
+  const device = keys.devices.findLast((each) => each.keys !== null)
   if (device) await world.sendEdu(deviceUpdate(sql, stream, userId, device.deviceId, keys), news)
   saveFollowers(sql, stream, [...followersOf(sql), ...news])
 }

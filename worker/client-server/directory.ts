@@ -14,6 +14,9 @@ import { isJoined, mayCurate } from '../room-permissions.ts'
 import { resolveAlias, roomOf } from '../rooms.ts'
 import { settingsOf } from '../settings.ts'
 
+/** Servers told as a way into a room. */
+const maxServers = 50
+
 /** Spec: client-server-api/#get_matrixclientv3directoryroomroomalias */
 export const getRoomIdByAlias = operation(
   'GET /_matrix/client/v3/directory/room/:roomAlias',
@@ -21,7 +24,9 @@ export const getRoomIdByAlias = operation(
   async ({ env, path }) => {
     const alias = aliasFrom(path.roomAlias)
     const found = (await resolveAlias(env, alias)) ?? refuse('not_found', `Room alias ${alias} not found.`)
-    return { room_id: found.roomId, servers: found.servers }
+    const isOurs = serverNameOfAlias(alias) === settingsOf(env).serverName
+    const others = isOurs ? await roomOf(env, found.roomId).joinedServers() : []
+    return { room_id: found.roomId, servers: [...new Set([...found.servers, ...others])].slice(0, maxServers) }
   },
 )
 
