@@ -105,3 +105,53 @@ test('who is unbanned was still removed; who comes back is in the room like anyb
   await leave(user, room)
   expect(await listOf()).toEqual([])
 })
+
+describe('a room that was forgotten', () => {
+  beforeEach(async () => {
+    await join(user, room)
+    await say(alice, room, 'of old')
+    await leave(user, room)
+    expect((await user.post(`/rooms/${encodeURIComponent(room)}/forget`)).status).toBe(200)
+  })
+
+  test('is like a new one after an invite, and after joining again', async () => {
+    const client = slider(user, newest(10))
+    expect((await client.next()).rooms).toEqual({})
+    await invite(alice, room, user)
+    expect((await client.next()).rooms[room]).toMatchObject({ initial: true, invite_state: expect.any(Array) })
+    await join(user, room)
+    await say(alice, room, 'anew')
+    const shown = (await client.next()).rooms[room]
+    expect(shown).toMatchObject({ initial: true })
+    expect(messages(shown).at(-1)).toBe('anew')
+  })
+
+  test('says nothing to who subscribes to it', async () => {
+    const answer = await slide(user, {
+      room_subscriptions: { [room]: { required_state: [['*', '*']], timeline_limit: 9 } },
+    })
+    expect(answer.rooms).toEqual({})
+  })
+})
+
+test('who subscribes to a room that they left sees it as they left it', async () => {
+  await join(user, room)
+  await say(alice, room, 'to be remembered')
+  await leave(user, room)
+  await setState(alice, room, 'm.room.name', { name: 'Another name' })
+  const config = { required_state: [['m.room.name', '']], timeline_limit: 9 }
+  const client = slider(user, { room_subscriptions: { [room]: config } })
+  const answer = await client.next()
+  expect(answer.rooms[room]).toMatchObject({ name: 'The garden' })
+  expect(messages(answer.rooms[room])).toEqual(['to be remembered'])
+  expect(JSON.stringify(answer)).not.toContain('Another name')
+  await say(alice, room, 'unheard')
+  expect((await client.next(20)).rooms).toEqual({})
+})
+
+test('who subscribes to rooms that are not theirs, or not there, hears nothing of them', async () => {
+  const secret = await createRoom(alice, { preset: 'private_chat', name: 'Secret' })
+  const config = { required_state: [['*', '*']], timeline_limit: 9 }
+  const subscriptions = { [secret]: config, [room]: config, '!none:test.local': config, '!x:elsewhere.example': config }
+  expect((await slide(user, { room_subscriptions: subscriptions })).rooms).toEqual({})
+})
