@@ -1,43 +1,31 @@
 /**
- * Encryption as people meet it: two users with two devices each, verified by emoji, an encrypted room, a member who comes
- * later, devices that are added and removed, a backup restored on a fresh device, a dehydrated device that heard what no
- * client did. Once on one server and once with a user on each of two, one of which dies in the middle.
+ * The story of encryption (test/dsl/encryption-story.ts) on one server of ours, and with a user on each of two.
  *
  * HEARTH_MESSAGES=1000 makes it a long run: every message is read by every device, with three restarts on the way.
  */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type MatrixClient, Preset } from 'matrix-js-sdk'
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { describe } from 'vitest'
 
 import { type BackgroundServer, freePort, startInBackground } from '../../scripts/serve/start-in-background.ts'
-import {
-  bodiesOf,
-  cryptoOf,
-  decryptAgain,
-  newDevice,
-  type Person,
-  register,
-  setUpKeys,
-  unreadable,
-  verify,
-} from '../dsl/encrypting-client.ts'
+import { type Homes, tellEncryptionStory } from '../dsl/encryption-story.ts'
+import { openLink } from '../interop/setup/link.ts'
 
 const tls = join(import.meta.dirname, '../fixtures/tls')
-const patience = { timeout: 60_000, interval: 100 }
-const longRun = Number(process.env['HEARTH_MESSAGES'] ?? 30)
+const messages = Number(process.env['HEARTH_MESSAGES'] ?? 30)
 
 interface Home {
   readonly base: string
+  readonly link: Awaited<ReturnType<typeof openLink>>
   server: BackgroundServer
   start(): Promise<BackgroundServer>
 }
 
 async function home(folder: string, label: string): Promise<Home> {
-  const [port, federation] = [await freePort(), await freePort()]
+  const [port, federation, named] = [await freePort(), await freePort(), await freePort()]
   const options = [
-    `--server-name=127.0.0.1:${federation}`,
+    `--server-name=127.0.0.1:${named}`,
     `--port=${port}`,
     `--federation-port=${federation}`,
     `--tls-cert=${join(tls, 'server.pem')}`,
@@ -47,224 +35,48 @@ async function home(folder: string, label: string): Promise<Home> {
     '--rate-limits=off',
     '--allow-private-addresses=on',
   ]
+  const link = await openLink(named, federation)
   const start = () => startInBackground('scripts/serve.ts', options)
-  return { base: `http://127.0.0.1:${port}`, server: await start(), start }
+  return { base: `http://127.0.0.1:${port}`, link, server: await start(), start }
+}
+
+async function open(count: number): Promise<Homes> {
+  const folder = mkdtempSync(join(tmpdir(), 'hearth-test-'))
+  const homes = await Promise.all(Array.from({ length: count }, (_, index) => home(folder, `home${index}`)))
+  const at = (base: string) => {
+    const found = homes.find((each) => each.base === base)
+    if (!found) throw new TypeError(`nobody lives at ${base}`)
+    return found
+  }
+  const [first, last] = [homes[0]?.base ?? '', homes.at(-1)?.base ?? '']
+  return {
+    first,
+    last,
+    kill: (base) => at(base).server.end('SIGKILL'),
+    start: async (base) => {
+      at(base).server = await at(base).start()
+    },
+    ...(count > 1 && {
+      whileCut: async (work) => {
+        for (const { link } of homes) link.cut()
+        try {
+          return await work()
+        } finally {
+          for (const { link } of homes) link.heal()
+        }
+      },
+    }),
+    end: async () => {
+      await Promise.all(homes.map(({ server }) => server.end('SIGTERM')))
+      for (const { link } of homes) link.close()
+      rmSync(folder, { recursive: true })
+    },
+  }
 }
 
 describe.each([
   ['one server', 1],
   ['two servers', 2],
 ] as const)('on %s', (_, count) => {
-  const folder = mkdtempSync(join(tmpdir(), 'hearth-test-'))
-  const clients: MatrixClient[] = []
-  let homes: Home[] = []
-  let people: { alice: Person; bob: Person; carol: Person }
-  let alice: MatrixClient
-  let alice2: MatrixClient
-  let bob: MatrixClient
-  let bob2: MatrixClient
-  let roomId: string
-  const said: string[] = []
-
-  beforeAll(async () => {
-    for (const level of ['trace', 'debug', 'info', 'log', 'warn', 'error'] as const)
-      vi.spyOn(console, level).mockReturnValue()
-    homes = await Promise.all(Array.from({ length: count }, (_, index) => home(folder, `home${index}`)))
-    const [first, last] = [homes[0]?.base ?? '', homes.at(-1)?.base ?? '']
-    people = {
-      alice: { base: first, name: 'alice', paper: {} },
-      bob: { base: last, name: 'bob', paper: {} },
-      carol: { base: last, name: 'carol', paper: {} },
-    }
-    for (const person of Object.values(people)) await register(person)
-  }, 60_000)
-  afterAll(async () => {
-    for (const client of clients) client.stopClient()
-    await Promise.all(homes.map(({ server }) => server.end('SIGTERM')))
-    rmSync(folder, { recursive: true })
-  }, 60_000)
-
-  async function device(person: Person): Promise<MatrixClient> {
-    const client = await newDevice(person)
-    clients.push(client)
-    return client
-  }
-
-  async function say(client: MatrixClient, body: string): Promise<void> {
-    await client.sendTextMessage(roomId, body)
-    said.push(body)
-  }
-
-  /** All these devices read everything that was said from `from` on; clients put what they sent themselves anywhere. */
-  async function allRead(devices: readonly MatrixClient[], from = 0): Promise<void> {
-    for (const client of devices) {
-      await expect
-        .poll(async () => {
-          await decryptAgain(client, roomId)
-          return bodiesOf(client, roomId)
-            .slice(-(said.length - from))
-            .toSorted()
-        }, patience)
-        .toEqual(said.slice(from).toSorted())
-    }
-  }
-
-  function stop(client: MatrixClient): void {
-    client.stopClient()
-    clients.splice(clients.indexOf(client), 1)
-  }
-
-  test('each sets up keys on a first device and verifies a second one by emoji', { timeout: 120_000 }, async () => {
-    alice = await device(people.alice)
-    await setUpKeys(alice, people.alice)
-    bob = await device(people.bob)
-    await setUpKeys(bob, people.bob)
-    for (const [first, person] of [
-      [alice, people.alice],
-      [bob, people.bob],
-    ] as const) {
-      const second = await device(person)
-      await verify(first, () => cryptoOf(second).requestOwnUserVerification())
-      await expect.poll(() => cryptoOf(second).isCrossSigningReady(), patience).toBe(true)
-      await expect.poll(() => cryptoOf(second).getSessionBackupPrivateKey(), patience).not.toBeNull()
-      if (person === people.alice) alice2 = second
-      else bob2 = second
-    }
-  })
-
-  test('in an encrypted room everybody reads everything on every device', { timeout: 120_000 }, async () => {
-    const made = await alice.createRoom({
-      preset: Preset.TrustedPrivateChat,
-      invite: [bob.getSafeUserId()],
-      initial_state: [
-        { type: 'm.room.encryption', state_key: '', content: { algorithm: 'm.megolm.v1.aes-sha2' } },
-        { type: 'm.room.history_visibility', state_key: '', content: { history_visibility: 'shared' } },
-      ],
-    })
-    roomId = made.room_id
-    await expect.poll(() => bob.getRoom(roomId)?.getMyMembership(), patience).toBe('invite')
-    await bob.joinRoom(roomId)
-    for (const client of [alice, alice2, bob, bob2]) {
-      await expect.poll(() => client.getRoom(roomId)?.getJoinedMemberCount(), patience).toBe(2)
-    }
-    await say(alice, 'hello, in private')
-    await say(bob2, 'hello from my second device')
-    await allRead([alice, alice2, bob, bob2])
-  })
-
-  test('Alice and Bob verify each other, which each other device sees', { timeout: 120_000 }, async () => {
-    await verify(bob, () => cryptoOf(alice).requestVerificationDM(bob.getSafeUserId(), roomId))
-    for (const [client, other] of [
-      [alice, bob],
-      [alice2, bob],
-      [bob, alice],
-      [bob2, alice],
-    ] as const) {
-      const status = async () => {
-        const known = await cryptoOf(client).getUserVerificationStatus(other.getSafeUserId())
-        return known.isCrossSigningVerified()
-      }
-      await expect.poll(status, patience).toBe(true)
-    }
-  })
-
-  test('a third member reads from when they came', { timeout: 120_000 }, async () => {
-    const carol = await device(people.carol)
-    await alice.invite(roomId, carol.getSafeUserId())
-    await expect.poll(() => carol.getRoom(roomId)?.getMyMembership(), patience).toBe('invite')
-    await carol.joinRoom(roomId)
-    for (const client of [alice, bob2]) {
-      await expect.poll(() => client.getRoom(roomId)?.getJoinedMemberCount(), patience).toBe(3)
-    }
-    const from = said.length
-    await say(alice, 'welcome Carol')
-    await say(bob2, 'yes, welcome')
-    await allRead([alice, alice2, bob, bob2])
-    await allRead([carol], from)
-    await carol.leave(roomId)
-    for (const client of [alice, bob2]) {
-      await expect.poll(() => client.getRoom(roomId)?.getJoinedMemberCount(), patience).toBe(2)
-    }
-    await say(alice, 'Carol must not read this')
-    await allRead([alice, alice2, bob, bob2])
-    stop(carol)
-  })
-
-  test('servers die and come back, and nothing becomes unreadable', { timeout: 900_000 }, async () => {
-    const senders = [alice, bob, alice2, bob2]
-    const restarts = [0.25, 0.5, 0.75].map((part) => Math.floor(longRun * part))
-    for (let index = 0; index < longRun; index++) {
-      const sender = senders[index % senders.length]
-      if (restarts.includes(index)) {
-        // With two servers, what the others say while one is down has to reach it later.
-        const dying = homes[restarts.indexOf(index) % homes.length]
-        await dying?.server.end('SIGKILL')
-        const alive = senders.find((client) => client.baseUrl !== dying?.base)
-        if (alive) await say(alive, `while a server is down ${index}`)
-        if (dying) dying.server = await dying.start()
-        // Clients wait ever longer before they try again; a gap of more than they ask for is nobody's loss.
-        await say(alice, `everything is up again ${index}`)
-        await allRead(senders)
-      }
-      if (sender) await say(sender, `message ${index}`)
-    }
-    await expect
-      .poll(async () => {
-        for (const client of senders) await decryptAgain(client, roomId)
-        // What two servers said at the same moment has no one order.
-        return senders.map((client) => bodiesOf(client, roomId).toSorted())
-      }, patience)
-      .toEqual(senders.map(() => said.toSorted()))
-  })
-
-  test('a device that signed out reads no more; a fresh one restores the backup', { timeout: 120_000 }, async () => {
-    await bob2.logout(true)
-    stop(bob2)
-    await say(alice, 'after Bob lost his telephone')
-    await expect.poll(() => bodiesOf(bob, roomId).at(-1), patience).toBe('after Bob lost his telephone')
-    const fresh = await device(people.bob)
-    await expect.poll(() => bodiesOf(fresh, roomId).length, patience).toBeGreaterThan(0)
-    expect(bodiesOf(fresh, roomId)).toContain(unreadable)
-    await cryptoOf(fresh).loadSessionBackupPrivateKeyFromSecretStorage()
-    await cryptoOf(fresh).checkKeyBackupAndEnable()
-    // Clients back up with a delay: until everything is there.
-    await expect
-      .poll(async () => {
-        await cryptoOf(fresh).restoreKeyBackup()
-        await decryptAgain(fresh, roomId)
-        return bodiesOf(fresh, roomId).filter((body) => body === unreadable).length
-      }, patience)
-      .toBe(0)
-    expect(bodiesOf(fresh, roomId).length).toBeGreaterThan(Math.min(longRun, 900))
-    await verify(bob, () => cryptoOf(fresh).requestOwnUserVerification())
-    bob2 = fresh
-  })
-
-  test('a dehydrated device hears what was said while no client was there', { timeout: 120_000 }, async () => {
-    expect(await cryptoOf(bob).isDehydrationSupported()).toBe(true)
-    await cryptoOf(bob).startDehydration({ createNewKey: true })
-    const sleeping = async () => {
-      const devices = await cryptoOf(alice).getUserDeviceInfo([bob.getSafeUserId()])
-      return [...(devices.get(bob.getSafeUserId())?.values() ?? [])].filter(({ dehydrated }) => dehydrated).length
-    }
-    await expect.poll(sleeping, patience).toBe(1)
-    for (const client of [bob, bob2]) {
-      await client.logout(true)
-      stop(client)
-    }
-    await say(alice, 'Bob has no device at all')
-    const fresh = await device(people.bob)
-    await expect.poll(() => fresh.getRoom(roomId)?.getMyMembership(), patience).toBe('join')
-    expect(bodiesOf(fresh, roomId).at(-1)).toBe(unreadable)
-    // With the paper key the device becomes one of Bob's, and may wake the dehydrated one.
-    await expect.poll(() => cryptoOf(fresh).userHasCrossSigningKeys(undefined, true), patience).toBe(true)
-    await cryptoOf(fresh).bootstrapCrossSigning({})
-    await cryptoOf(fresh).startDehydration()
-    await expect
-      .poll(async () => {
-        await decryptAgain(fresh, roomId)
-        return bodiesOf(fresh, roomId).at(-1)
-      }, patience)
-      .toBe('Bob has no device at all')
-  })
+  tellEncryptionStory(() => open(count), messages)
 })
