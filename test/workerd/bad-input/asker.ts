@@ -1,4 +1,6 @@
 /** Who asks, where it is not that which is wrong: a user in a room of theirs, and an administrator for what is for those. */
+import { vi } from 'vitest'
+
 import type { Operation } from '../../../worker/operation.ts'
 import { type Answer, registerUser } from '../client.ts'
 import { registerAdmin } from '../people/admins.ts'
@@ -19,7 +21,9 @@ export interface Asker {
   ) => Promise<Record<string, string>>
 }
 
+/** From now on no other server answers, and nothing is looked up. */
 export async function newAsker(name: string): Promise<Asker> {
+  vi.spyOn(globalThis, 'fetch').mockImplementation(() => Promise.reject(new TypeError('nothing listens there')))
   const [user, admin] = [await registerUser(name), await registerAdmin(`${name}-admin`)]
   const roomId = await createRoom(user)
   const isForAdmins = ({ path }: Operation) => /^\/_(?:synapse|hearth)\//.test(path)
