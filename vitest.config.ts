@@ -30,7 +30,8 @@ export default defineConfig({
                 REGISTRATION: 'open',
                 REGISTRATION_SHARED_SECRET: 'shared-secret-of-the-tests',
                 RATE_LIMITS: 'off',
-                LOG_LEVEL: 'warn',
+                // Told of each request, test/spec/operation-recorder.ts notes which test has which operation answered.
+                LOG_LEVEL: process.env['TEST_LOG_LEVEL'] ?? 'warn',
                 PASSWORD_COST: '1',
                 MAX_UPLOAD_MB: '1',
                 ALLOW_PRIVATE_ADDRESSES: 'on',
