@@ -9,16 +9,19 @@ import { gzipSync } from 'node:zlib'
 
 import { rowLines, schemaOf } from '../../worker/backup/dump-line.ts'
 
-/** Compressed bytes that are held at most. */
-const mostHeld = 40 * 1024 * 1024
-/** Characters that are compressed at once. */
-const pieceSize = 1024 * 1024
+/** `mostHeld`: compressed bytes that are held at most. `pieceSize`: characters that are compressed at once. */
+const usual = { mostHeld: 40 * 1024 * 1024, pieceSize: 1024 * 1024 }
 
 /** Answers 204 where nothing is stored. */
-export function dumpStorage(storage: DurableObjectStorage, kind: string, name: string): Response {
+export function dumpStorage(
+  storage: DurableObjectStorage,
+  kind: string,
+  name: string,
+  { mostHeld, pieceSize } = usual,
+): Response {
   const { sql } = storage
   if (schemaOf(masterOf(sql)).tables.length === 0) return new Response(null, { status: 204 })
-  const pieces = compressed(linesOf(storage, kind, name))
+  const pieces = compressed(linesOf(storage, kind, name), pieceSize)
   const held: Uint8Array[] = []
   let size = 0
   let next = pieces.next()
@@ -72,7 +75,7 @@ function* linesOf({ sql, kv }: DurableObjectStorage, kind: string, name: string)
 }
 
 /** Pieces that are whole gzip files, which stand one after another as one. */
-function* compressed(lines: Iterable<string>): Generator<Uint8Array, void> {
+function* compressed(lines: Iterable<string>, pieceSize: number): Generator<Uint8Array, void> {
   let text = ''
   for (const line of lines) {
     text += `${line}\n`

@@ -34,12 +34,18 @@ export interface Summary {
 const stale = 24 * 60 * 60 * 1000
 /** Objects and files that are fetched at a time. */
 const atOnce = 4
-const patience = { tries: 5, wait: 2000 }
+/** How often something is read again, and after how long (ms). */
+const usualPatience = { tries: 5, wait: 2000 }
 
-export async function backUpServer(api: ServerApi, store: Store, progress: Progress): Promise<Summary> {
+export async function backUpServer(
+  api: ServerApi,
+  store: Store,
+  progress: Progress,
+  patience = usualPatience,
+): Promise<Summary> {
   const facts = await api.json('backup')
   const parts = await begin(facts, store)
-  const run = new Run(api, store, progress, parts, await store.list(parts))
+  const run = new Run(api, store, progress, { parts, there: await store.list(parts), patience })
   const users = await run.names('USER_SYNC')
   await run.objects('USER_SYNC', users)
   await run.objects('ROOM', await run.names('ROOM'))
@@ -89,6 +95,14 @@ interface Stored {
   readonly part: string
 }
 
+interface Begun {
+  /** Where this run puts its parts. */
+  readonly parts: string
+  /** Sizes of those that an earlier run has brought. */
+  readonly there: ReadonlyMap<string, number>
+  readonly patience: typeof usualPatience
+}
+
 class Run {
   readonly stored = new Map<string, Stored>()
   kept = 0
@@ -99,13 +113,15 @@ class Run {
   readonly #progress: Progress
   readonly #parts: string
   readonly #there: ReadonlyMap<string, number>
+  readonly #patience: typeof usualPatience
 
-  constructor(api: ServerApi, store: Store, progress: Progress, parts: string, there: ReadonlyMap<string, number>) {
+  constructor(api: ServerApi, store: Store, progress: Progress, { parts, there, patience }: Begun) {
     this.#api = api
     this.#store = store
     this.#progress = progress
     this.#parts = parts
     this.#there = there
+    this.#patience = patience
   }
 
   async names(kind: Kind): Promise<string[]> {
@@ -162,7 +178,7 @@ class Run {
       } catch (error) {
         const isBusy = error instanceof ChangedMeanwhile
         if (
-          attempt === patience.tries ||
+          attempt === this.#patience.tries ||
           (!isBusy && error instanceof BackupError && !/not whole|damaged/.test(error.message))
         ) {
           throw isBusy
@@ -172,7 +188,7 @@ class Run {
               )
             : error
         }
-        await new Promise((resolve) => setTimeout(resolve, patience.wait))
+        await new Promise((resolve) => setTimeout(resolve, this.#patience.wait))
       }
     }
   }
@@ -225,7 +241,7 @@ class Run {
         await this.#store.put(name, exactly(answer.body ?? [], size, key))
         return true
       } catch (error) {
-        if (attempt === patience.tries) throw error
+        if (attempt === this.#patience.tries) throw error
       }
     }
   }

@@ -8,30 +8,37 @@
 import { gzipSync } from 'node:zlib'
 
 import { voidAfterRestore } from '../restored.ts'
-import { rowLines, schemaOf } from './dump-line.ts'
+import { rowLines, type Schema, schemaOf } from './dump-line.ts'
 
-/** Bytes of a database that is read at once. */
-const mostAtOnce = 8 * 1024 * 1024
-const pageSize = 500
-/** Name of the column by which pages follow one another. */
-const place = 'rowid of the page'
+/** `mostAtOnce`: bytes of a database that is read at once. `pageSize`: rows. */
+const usual = { mostAtOnce: 8 * 1024 * 1024, pageSize: 500 }
+/** Begins the names of the columns by which pages follow one another. */
+const place = 'place of the page '
 
 type Row = Record<string, unknown>
+type Table = Schema['tables'][number]
 
-export async function dumpDatabase(db: D1Database): Promise<Response> {
+export async function dumpDatabase(db: D1Database, { mostAtOnce, pageSize } = usual): Promise<Response> {
   const master = await db
     .prepare('SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY rowid')
     .all<{ type: string; name: string; sql: string }>()
   const { tables, others } = schemaOf(master.results)
-  const full = childrenFirst(tables).filter((name) => !voidAfterRestore.includes(name))
-  const snapshot = master.meta.size_after <= mostAtOnce ? await readAtOnce(db, full) : undefined
+  const full = childrenFirst(tables).filter(({ name }) => !voidAfterRestore.includes(name))
+  const snapshot =
+    master.meta.size_after <= mostAtOnce
+      ? await readAtOnce(
+          db,
+          full.map(({ name }) => name),
+        )
+      : undefined
   let count = 0
   async function* lines(): AsyncGenerator<string, void> {
     yield JSON.stringify({ object: 'DB', name: 'DB', format: 1 })
     for (const { name, sql } of tables) yield JSON.stringify({ table: name, sql })
-    for (const name of full) {
-      for await (const rows of snapshot ? [snapshot.get(name) ?? []] : pagesOf(db, name)) {
-        const columns = Object.keys(rows[0] ?? {}).filter((column) => column !== place)
+    for (const table of full) {
+      const { name } = table
+      for await (const rows of snapshot ? [snapshot.get(name) ?? []] : pagesOf(db, table, pageSize)) {
+        const columns = Object.keys(rows[0] ?? {}).filter((column) => !column.startsWith(place))
         for (const { text, count: some } of rowLines(
           name,
           columns,
@@ -56,18 +63,20 @@ export async function dumpDatabase(db: D1Database): Promise<Response> {
   return new Response(stream)
 }
 
-/** Names of tables, each before those that it points to. */
-function childrenFirst(tables: readonly { name: string; sql: string }[]): string[] {
-  const parents = new Map(
-    tables.map(({ name, sql }) => [name, [...sql.matchAll(/REFERENCES\s+[`"]?(\w+)/gi)].map(([, parent]) => parent)]),
-  )
-  const order: string[] = []
-  const visit = (name: string) => {
-    if (order.includes(name)) return
-    for (const parent of parents.get(name) ?? []) if (parent !== undefined && parent !== name) visit(parent)
-    order.push(name)
+/** Each table before those that it points to. */
+function childrenFirst(tables: readonly Table[]): Table[] {
+  const order: Table[] = []
+  const seen = new Set<Table>()
+  const visit = (table: Table) => {
+    if (seen.has(table)) return
+    seen.add(table)
+    for (const [, parent] of table.sql.matchAll(/REFERENCES\s+[`"]?(\w+)/gi)) {
+      const found = tables.find(({ name }) => name === parent)
+      if (found) visit(found)
+    }
+    order.push(table)
   }
-  for (const { name } of tables) visit(name)
+  for (const table of tables) visit(table)
   return order.toReversed()
 }
 
@@ -76,13 +85,27 @@ async function readAtOnce(db: D1Database, tables: readonly string[]): Promise<Ma
   return new Map(tables.map((name, index) => [name, answers[index]?.results ?? []]))
 }
 
-/** Every table has a rowid: drizzle-kit makes no other. */
-async function* pagesOf(db: D1Database, table: string): AsyncGenerator<Row[], void> {
-  const read = `SELECT rowid AS "${place}", * FROM "${table}" WHERE rowid > ? ORDER BY rowid LIMIT ${pageSize}`
-  for (let after: unknown = -1; ;) {
-    const { results } = await db.prepare(read).bind(after).all<Row>()
-    after = results.at(-1)?.[place]
+/** In the order of the key: rowid, or the primary key of a table that has none. */
+async function* pagesOf(db: D1Database, { name, sql }: Table, pageSize: number): AsyncGenerator<Row[], void> {
+  const keys = /WITHOUT\s+ROWID/i.test(sql) ? await primaryKey(db, name) : ['rowid']
+  const list = keys.join(', ')
+  const places = keys.map((key, index) => `${key} AS "${place}${index}"`).join(', ')
+  const marks = keys.map(() => '?').join(', ')
+  for (let after: unknown[] | undefined; ;) {
+    const where = after === undefined ? '' : `WHERE (${list}) > (${marks})`
+    const read = `SELECT ${places}, * FROM "${name}" ${where} ORDER BY ${list} LIMIT ${pageSize}`
+    const { results } = await db
+      .prepare(read)
+      .bind(...(after ?? []))
+      .all<Row>()
     yield results
-    if (results.length < pageSize) return
+    const last = results.at(-1)
+    if (!last || results.length < pageSize) return
+    after = keys.map((_, index) => last[`${place}${index}`])
   }
+}
+
+async function primaryKey(db: D1Database, table: string): Promise<string[]> {
+  const read = db.prepare('SELECT name FROM pragma_table_info(?) WHERE pk > 0 ORDER BY pk').bind(table)
+  return (await read.all<{ name: string }>()).results.map(({ name }) => `"${name}"`)
 }
