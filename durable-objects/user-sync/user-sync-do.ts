@@ -134,7 +134,7 @@ import {
 import { hasNews, readStream } from './read.ts'
 import { commitSliding, noteChange, type SlidingAnswer } from './sliding/commit-sliding.ts'
 import { connect, newsFor } from './sliding/connect.ts'
-import { dropConnections, GivenMemory } from './sliding/connections.ts'
+import { dropConnections, GivenMemory, tokenOfPos } from './sliding/connections.ts'
 import type { SlidingState } from './sliding/read-sliding.ts'
 import { refreshRooms } from './sliding/refresh.ts'
 import { staleRooms } from './sliding/room-facts.ts'
@@ -306,10 +306,14 @@ export class UserSyncDO extends DurableObject<Env> {
     return formatSinceToken({ ...answer.token, served }, this.#stream.epoch)
   }
 
-  /** Which version of a room the holder of a sync token has heard: for tokens given to `/messages` and `/members`. */
+  /**
+   * Which version of a room the holder of a sync token has heard: for tokens given to `/messages` and `/members`. MSC4186: "A
+   * `pos` token can be used in `/messages` and `/relations` APIs".
+   */
   async roomPosition(at: { roomId: RoomId; token: string }): Promise<Outcome<{ pos: number }>> {
     const since = parseSinceToken(at.token, this.#stream)
-    const heard = since.kind === 'ours' ? heardOf(this.#sql, at.roomId, since.token) : null
+    const token = since.kind === 'ours' ? since.token : tokenOfPos(this.#sql, this.#stream, at.token)
+    const heard = token ? heardOf(this.#sql, at.roomId, token) : null
     return heard ? { ok: true, pos: heard.pos } : fail('invalid_param', 'That token says nothing about this room')
   }
 

@@ -9,11 +9,13 @@
  */
 import type { RoomId } from '#protocol/identifiers/room-id.ts'
 import type { RoomConfig } from '#protocol/sliding-sync/room-config.ts'
-import type { ConnectionPos } from '#protocol/sliding-sync/tokens.ts'
+import { type ConnectionPos, parsePos } from '#protocol/sliding-sync/tokens.ts'
+import type { SinceToken } from '#protocol/sync/since-token.ts'
 
 import { Lru } from '../../shared/lru.ts'
 import type { Sql } from '../../shared/sql.ts'
 import type { Membership, RoomVersion } from '../marks.ts'
+import type { Stream } from '../stream.ts'
 
 /** More than a client has: of further ones the one used longest ago goes. */
 const mostPerDevice = 10
@@ -121,6 +123,13 @@ export function readOfAnswer(sql: Sql, { connection, answer }: ConnectionPos): n
   const row = sql.exec<Row>('SELECT * FROM connections WHERE id = ?', connection).toArray()[0]
   if (answer === row?.acked) return row.acked_read
   return answer === row?.sent ? row.sent_read : undefined
+}
+
+/** The token of `/sync` that says what the holder of a `pos` has heard at least; undefined for one that is not known any more. */
+export function tokenOfPos(sql: Sql, { epoch }: Pick<Stream, 'epoch'>, text: string): SinceToken | undefined {
+  const at = parsePos(text, epoch)
+  const read = at && readOfAnswer(sql, at)
+  return read === undefined ? undefined : { read, served: 0, toDevice: 0 }
 }
 
 /** Keeps what the client asks for now. */

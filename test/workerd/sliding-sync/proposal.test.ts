@@ -257,3 +257,27 @@ test('extensions for rooms out of sight say nothing of them', async () => {
   const answer = await waiting
   expect(JSON.stringify(answer)).not.toContain(hidden)
 })
+
+test('a position can be a place in a history', async () => {
+  const user = await newcomer()
+  const room = await publicRoom(user)
+  await say(user, room, 'before')
+  const client = slider(user, newest(5))
+  const { pos } = await client.next()
+  await say(user, room, 'after')
+  await client.next()
+  const page = async (from: string, dir: string) => {
+    const query = new URLSearchParams({ from, dir, limit: '1' })
+    const answer = await user.get<{ chunk: { content: unknown }[] }>(inRoom(room, `messages?${query.toString()}`))
+    return { status: answer.status, found: answer.body.chunk?.map(({ content }) => content) }
+  }
+  expect(await page(pos, 'b')).toMatchObject({ status: 200, found: [{ body: 'before' }] })
+  expect(await page(pos, 'f')).toMatchObject({ status: 200, found: [{ body: 'after' }] })
+  expect(await page(pos.replace(/^\d+/, '99'), 'b')).toMatchObject({ status: 400 })
+  // Two answers on, it is forgotten.
+  for (const body of ['more', 'and more']) {
+    await say(user, room, body)
+    await client.next()
+  }
+  expect(await page(pos, 'b')).toMatchObject({ status: 400 })
+})
