@@ -6,6 +6,7 @@ import { beforeAll, describe, expect, test } from 'vitest'
 
 import { mayWhileSuspended } from '../../../worker/accounts/suspension.ts'
 import type { Operation } from '../../../worker/operation.ts'
+import { pathsOf } from '../../../worker/route.ts'
 import { anonymous, login, registerUser, type User } from '../client.ts'
 import { registerAdmin } from '../people/admins.ts'
 import { ok } from '../rooms/rooms.ts'
@@ -41,6 +42,17 @@ test('there are many of each kind', () => {
 describe('what needs a token', () => {
   test('is refused without one', async () => {
     expect(await answering(undefined, withToken, '401 M_MISSING_TOKEN')).toEqual({})
+  })
+
+  test('is refused by its older and unstable names too', async () => {
+    const others = withToken.flatMap((op) =>
+      pathsOf(op)
+        .slice(1)
+        .map((path) => ({ ...op, path })),
+    )
+    expect(others.length).toBeGreaterThan(120)
+    expect(await answering(undefined, others, '401 M_MISSING_TOKEN')).toEqual({})
+    expect(await answering('wrong', others, '401 M_UNKNOWN_TOKEN')).toEqual({})
   })
 
   test.each(['wrong', 'syt_bm9ib2R5_wrong', `hat_${'x'.repeat(40)}`, 'x'.repeat(10_000)])(
