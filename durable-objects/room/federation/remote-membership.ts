@@ -64,7 +64,10 @@ export async function setRemoteMembership(
   const { sender, target } = request
   const { membership: _, ...content } = contentOf(request)
   const inviter = inviterOf(room, target)
-  const candidates = [...new Set([...(inviter ? [serverNameOf(inviter)] : []), ...servers])]
+  // Where a join is not complete yet, the server that it went over knows all members.
+  const { partial } = room.reader
+  const joinedOver = room.reader.isKnown() && partial.isOpen ? partial.joins().map(({ server }) => server) : []
+  const candidates = [...new Set([...(inviter ? [serverNameOf(inviter)] : []), ...joinedOver, ...servers])]
   switch (step) {
     case 'invite': {
       const draft = {

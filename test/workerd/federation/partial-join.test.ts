@@ -176,12 +176,32 @@ describe('a join without members', () => {
     const path = `/make_join/${encodeURIComponent(far.roomId)}/${encodeURIComponent(far.who('new'))}?ver=11`
     expect(await far.server.ask('GET', path)).toMatchObject(refused(404, 'M_NOT_FOUND'))
     // A second user of ours comes in by the word of who knows all members.
-    await far.joinedBy(bob)
+    await ok(bob.post(`/join/${encodeURIComponent(far.roomId)}`))
     expect(inRoom(await sync(bob, undefined, lazy), far)).toBeDefined()
     far.open()
     const [members, joined] = await waiting
     expect(members.chunk.map(({ state_key }) => state_key)).toContain(far.who('elsie'))
     expect(Object.keys(joined.joined)).toContain(far.who('derek'))
+  })
+
+  test('may be left and come back to, before all are known and after others spoke', async () => {
+    const far = await farRoom()
+    await far.joinedBy(alice)
+    await ok(alice.post(at(far.roomId, '/leave')))
+    const left = await sync(alice, undefined, lazy)
+    expect(inRoom(left, far)).toBeUndefined()
+    // Nobody of ours is there to hear that.
+    const missed = far.say('they are gone')
+    await ok(alice.post(`/join/${encodeURIComponent(far.roomId)}`))
+    expect(inRoom(await sync(alice, left.next_batch, lazy), far)).toBeDefined()
+    const mine = await say(alice, far.roomId, 'I am back')
+    await whole(far, alice)
+    const now = inRoom(await sync(alice), far)
+    expect(said(now)).toContain(mine)
+    expect(membersIn(now)).toEqual(expect.arrayContaining([far.creator, far.who('derek'), far.who('elsie')]))
+    expect(await rows(objectOf(far), 'SELECT * FROM partial_joins')).toEqual([])
+    const history = await ok(alice.get<{ chunk: Event[] }>(at(far.roomId, '/messages?dir=b&limit=50')))
+    expect(history.chunk.map(({ event_id }) => event_id)).toContain(missed.event_id)
   })
 
   test('asks others when the first server gives nothing, and goes on for as long as it takes', async () => {
