@@ -27,8 +27,8 @@ export const usualLimits: AnswerLimits = { bytes: 400 * 1024 * 1024, silence: 60
 const batch = { events: 500, characters: 4 * 1024 * 1024 }
 /** Bytes of one event as it is written: 65,536 in canonical JSON, six times that with every character escaped, `unsigned`. */
 const maxEvent = 1024 * 1024
-/** Servers in a room that are believed in. */
-const maxServers = 20_000
+/** Servers in a room that are believed in without a member of theirs; others get what they missed once those are known. */
+const maxServers = 2_000
 
 export interface JoinAnswer {
   /** The join event as the resident server has it, perhaps with its signature. */

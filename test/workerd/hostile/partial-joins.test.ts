@@ -74,7 +74,7 @@ it('servers without end are believed up to a bound', async () => {
     objectOf(room),
     'SELECT json_array_length(servers) AS count FROM partial_joins',
   )
-  expect(row?.count).toBeLessThanOrEqual(20_001)
+  expect(row?.count).toBeLessThanOrEqual(2_001)
 })
 
 it('a state that never comes leaves the room usable, and goes on being asked for', async () => {
