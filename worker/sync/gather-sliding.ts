@@ -47,10 +47,14 @@ export async function gatherSliding(env: Env, reader: SlidingReader, read: Slidi
     slices.push({
       roomId,
       change: slice?.change ?? null,
-      config: slice?.config ?? asked.config,
+      config: { ...(slice?.config ?? asked.config), ...(asked.isDirect ? { isDirect: true } : {}) },
       accountAt: dataUpTo.get(roomId) ?? asked.given?.accountAt ?? 0,
     })
-    if (slice?.room && rooms) rooms[roomId] = asked.isDirect ? { ...slice.room, is_dm: true } : slice.room
+    // "Must be included in an incremental sync if the DM state changes."
+    const wasDirect = asked.given?.config.isDirect === true
+    const isOther = asked.given !== null && wasDirect !== asked.isDirect
+    const direct = asked.isDirect || isOther ? { is_dm: asked.isDirect } : {}
+    if (slice && (slice.room || isOther) && rooms) rooms[roomId] = { ...slice.room, ...direct }
     if (slice?.receipt && receipts) receipts[roomId] = slice.receipt
     if (slice?.typing && typing) typing[roomId] = slice.typing
   }

@@ -162,7 +162,9 @@ function readRooms(state: SlidingState, connection: Connection, params: SlidingP
     const { room } = interest
     const has = given.get(room.roomId)
     const typing = inScope(params.extensions.typing, room.roomId, interest)
-    if (served.size < mostRooms && hasMore(interest, has, typing)) {
+    const isDirect = context.isDirect(room.roomId)
+    const isOther = has !== undefined && isDirect !== (has.config.isDirect === true)
+    if (served.size < mostRooms && (isOther || hasMore(interest, has, typing))) {
       served.set(room.roomId, {
         roomId: room.roomId,
         membership: room.membership,
@@ -170,7 +172,7 @@ function readRooms(state: SlidingState, connection: Connection, params: SlidingP
         given: has ?? null,
         config: interest.config,
         liveAfter: isInitial ? null : (heardOf(sql, room.roomId, readAt(connection))?.pos ?? -1),
-        isDirect: context.isDirect(room.roomId),
+        isDirect,
         receipts: inScope(params.extensions.receipts, room.roomId, interest),
         typing,
       })

@@ -281,3 +281,23 @@ test('a position can be a place in a history', async () => {
   }
   expect(await page(pos, 'b')).toMatchObject({ status: 400 })
 })
+
+test('a room that becomes a direct one, or is one no more, says so', async () => {
+  const user = await newcomer()
+  const [room, other] = [await publicRoom(user), await publicRoom(user)]
+  const direct = (content: object) =>
+    user.put(`/user/${encodeURIComponent(user.userId)}/account_data/m.direct`, content)
+  const client = slider(user, newest(5))
+  expect((await client.next()).rooms[room]).not.toHaveProperty('is_dm')
+  const waiting = client.next(long)
+  await aMoment()
+  expect((await direct({ [alice.userId]: [room] })).status).toBe(200)
+  expect((await waiting).rooms).toEqual({ [room]: { is_dm: true } })
+  expect((await client.next(20)).rooms).toEqual({})
+  await say(user, room, 'still')
+  expect((await client.next()).rooms[room]).toMatchObject({ is_dm: true })
+  await direct({ [alice.userId]: [other] })
+  expect((await client.next()).rooms).toEqual({ [room]: { is_dm: false }, [other]: { is_dm: true } })
+  await say(user, room, 'not any more')
+  expect((await client.next()).rooms[room]).not.toHaveProperty('is_dm')
+})

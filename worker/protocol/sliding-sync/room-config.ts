@@ -10,6 +10,8 @@ export interface RoomConfig {
   readonly timelineLimit: number
   /** Sorted, and without repetitions: equal wishes have equal JSON. */
   readonly requiredState: RequiredState
+  /** Of what a client was given: that this is a direct room. */
+  readonly isDirect?: true
 }
 
 /** Brings a wish into its one form. */
