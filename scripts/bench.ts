@@ -7,7 +7,7 @@ import { memoryOf } from './bench/process-tree.ts'
 import { delivery } from './bench/scenarios/delivery.ts'
 import { directory } from './bench/scenarios/directory.ts'
 import { encryption } from './bench/scenarios/encryption.ts'
-import { federation } from './bench/scenarios/federation.ts'
+import { inbound, joins, outbound } from './bench/scenarios/federation.ts'
 import { history } from './bench/scenarios/history.ts'
 import { initialSync } from './bench/scenarios/initial-sync.ts'
 import { media } from './bench/scenarios/media.ts'
@@ -38,7 +38,9 @@ const scenarios: Readonly<Record<string, (bench: Bench) => AsyncGenerator<Row>>>
   media,
   micro,
   state: stateResolution,
-  federation,
+  inbound,
+  joins,
+  outbound,
 }
 
 const names = Object.keys(scenarios)

@@ -74,7 +74,7 @@ export async function walkSpace(env: Env, walk: Walk): Promise<Page | undefined>
     asked += 1
     seen.set(roomId, next)
     const found = find(next)
-    for (const step of ahead.slice(-Math.min(lookahead, limit - rooms.length))) {
+    for (const step of ahead.slice(-Math.min(lookahead, limit - rooms.length - 1) || ahead.length)) {
       if (!isKnown(step)) void find(step).catch(() => undefined)
     }
     const room = await found

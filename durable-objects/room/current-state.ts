@@ -21,6 +21,7 @@ export function changeCurrentState(
   if (to === undefined || from === to) return []
   const changedMembers: UserId[] = []
   const all = changes(room, from, to, event)
+  if (all.length > slice) room.reader.tally.discard()
   for (let at = 0; at < all.length; at += slice) {
     const some = all.slice(at, at + slice)
     // After a join everything changes: events are read together, then each is in memory.
@@ -56,7 +57,6 @@ function setPlace(room: Room, type: string, stateKey: string, nid: Nid | undefin
   transactor.setCurrent(type, stateKey, entry)
   const user = type === 'm.room.member' && reader.isLocal(stateKey) ? parseUserId(stateKey) : undefined
   if (user === undefined) return undefined
-  reader.noteLocalMembership(user, entry?.membership)
   if (reader.outsideMembership(user)) transactor.removeOutsideMember(user)
   // "If a user … re-joins or is invited, the room is remembered again."
   if (entry?.membership !== 'leave' && entry?.membership !== 'ban') transactor.rememberRoom(user)

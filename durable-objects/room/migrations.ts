@@ -237,4 +237,12 @@ export const migrations: readonly string[] = [
   -- No row: nobody looked for members yet. Then: members up to this ID are in it.
   CREATE TABLE member_names_progress(id INTEGER PRIMARY KEY CHECK (id = 1), up_to TEXT NOT NULL);
   `,
+  `
+  -- In a room of many: how many members it has, of which servers, and who is of this one (member-tally.ts). No row: not counted.
+  CREATE TABLE member_tally(
+    id INTEGER PRIMARY KEY CHECK (id = 1), joined INTEGER NOT NULL, invited INTEGER NOT NULL, known INTEGER NOT NULL
+  );
+  CREATE TABLE joined_servers(server TEXT PRIMARY KEY, members INTEGER NOT NULL) WITHOUT ROWID;
+  CREATE TABLE local_joined(user_id TEXT PRIMARY KEY) WITHOUT ROWID;
+  `,
 ]

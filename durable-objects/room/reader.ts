@@ -13,6 +13,7 @@ import type { UserId } from '#protocol/identifiers/user-id.ts'
 import { rulesOf, type RoomVersionRules } from '#protocol/room-versions/rules.ts'
 
 import { Lru } from '../shared/lru.ts'
+import { MemberTally } from './member-tally.ts'
 import { PartialState } from './partial-state.ts'
 import { eventColumns, type EventRow, type GroupId, type Nid, type StoredEvent, storedEvent } from './stored-event.ts'
 
@@ -74,13 +75,12 @@ export class Reader {
   readonly sql: SqlStorage
   readonly serverName: ServerName
   readonly partial: PartialState
+  readonly tally: MemberTally
   /** Grows when something stored is no longer what it was: events change by redaction only. */
   changes = 0
   #known: boolean | undefined
   #header: Header | undefined
   #lastNid: Nid | undefined
-  #localJoined: Set<UserId> | undefined
-  #joinedServers: Set<ServerName> | undefined
   #outside: Map<UserId, OutsideMembership> | undefined
   readonly #events = new Lru<Nid, StoredEvent>(cachedEventCharacters)
   readonly #nids = new Lru<EventId, Nid>(cachedStateEntries)
@@ -90,6 +90,7 @@ export class Reader {
   constructor(sql: SqlStorage, serverName: ServerName) {
     this.sql = sql
     this.partial = new PartialState(sql)
+    this.tally = new MemberTally(sql, serverName)
     this.serverName = serverName
   }
 
@@ -231,24 +232,14 @@ export class Reader {
       .map(({ user }) => user)
   }
 
-  /** Joined users of this server. Kept up to date in memory. */
+  /** Joined users of this server. */
   localJoined(): ReadonlySet<UserId> {
-    this.#localJoined ??= new Set(this.usersWith('join').filter((user) => this.isLocal(user)))
-    return this.#localJoined
+    return this.tally.locals
   }
 
   /** Servers with a joined member. */
   joinedServers(): ReadonlySet<ServerName> {
-    this.#joinedServers ??= new Set(
-      this.sql
-        .exec<{ server: ServerName }>(
-          "SELECT DISTINCT substr(state_key, instr(state_key, ':') + 1) AS server FROM current_state " +
-            "WHERE type = 'm.room.member' AND membership = 'join'",
-        )
-        .toArray()
-        .map(({ server }) => server),
-    )
-    return this.#joinedServers
+    return this.tally.servers
   }
 
   /** The same, and those of which we know by the word of others alone while our join is not complete. */
@@ -317,16 +308,10 @@ export class Reader {
 
   noteCurrent(type: string, stateKey: string, entry: CurrentEntry | undefined): void {
     this.#current.set(stateMapKey(type, stateKey), { entry })
-    if (type === 'm.room.member') this.#joinedServers = undefined
   }
 
   noteOutsideMembers(): void {
     this.#outside = undefined
-  }
-
-  noteLocalMembership(user: UserId, membership: Membership | undefined): void {
-    if (membership === 'join') this.#localJoined?.add(user)
-    else this.#localJoined?.delete(user)
   }
 
   /** Rows are no longer what this reader was told. */
@@ -335,8 +320,7 @@ export class Reader {
     this.#known = undefined
     this.#header = undefined
     this.#lastNid = undefined
-    this.#localJoined = undefined
-    this.#joinedServers = undefined
+    this.tally.forget()
     this.#outside = undefined
     this.partial.forget()
     this.#events.clear()

@@ -20,7 +20,7 @@ import { leapAhead } from './restored.ts'
 import type { SharedFacts } from './sliding/list-facts.ts'
 import { StateGroups } from './state-groups.ts'
 import type { GroupId } from './stored-event.ts'
-import type { MemberCounts } from './summary.ts'
+import type { Heroes } from './summary.ts'
 import { Transactor } from './transactor.ts'
 import { Typing } from './typing.ts'
 import { newUnreadMemory, type UnreadMemory } from './unread-memory.ts'
@@ -40,7 +40,7 @@ export interface ReadMemory {
   readonly typing: Typing
   readonly lazyMembers: LazyMembers
   readonly unread: UnreadMemory
-  counts: MemberCounts | undefined
+  heroes: Heroes | undefined
   /** The event that was made last and lacks a policy server's signature, see author-event.ts. */
   unendorsed: { readonly pdu: Pdu; readonly policy: PolicyServer } | undefined
   listFacts: SharedFacts | undefined
@@ -71,7 +71,7 @@ export function openRoom(
     typing: new Typing(),
     lazyMembers: new LazyMembers(),
     unread: newUnreadMemory(),
-    counts: undefined,
+    heroes: undefined,
     unendorsed: undefined,
     listFacts: undefined,
     erasures: undefined,

@@ -16,13 +16,17 @@ export interface Summary {
   readonly heroes: readonly UserId[]
 }
 
-/** The members of one state of the room. */
+/** How many members the room has now. */
 export interface MemberCounts {
-  readonly group: GroupId | undefined
   readonly joined: number
   readonly invited: number
   /** Everybody who ever had a membership. */
   readonly known: number
+}
+
+/** The members to call a room after, in one of its states. */
+export interface Heroes {
+  readonly group: GroupId | undefined
   /** The first joined or invited members by arrival of their membership, one more than are shown: the reader may be one. */
   readonly present: readonly UserId[]
   /** The same of those who left or were banned. */
@@ -33,9 +37,10 @@ const maxHeroes = 5
 
 /** The summary of the room as it is now, for one of its members. */
 export function summaryFor(room: Room, reader: UserId): Summary {
-  const { joined, invited, present, gone } = countsOf(room)
+  const { joined, invited } = countsOf(room)
   const counts = { 'm.joined_member_count': joined, 'm.invited_member_count': invited }
   if (hasName(room)) return { json: counts, heroes: [] }
+  const { present, gone } = heroesOf(room)
   const others = (users: readonly UserId[]) => users.filter((user) => user !== reader).slice(0, maxHeroes)
   // "When no joined or invited members are available, this should consist of the banned and left users."
   const heroes = others(present).length > 0 ? others(present) : others(gone)
@@ -51,30 +56,30 @@ function hasName({ reader }: Room): boolean {
   return Boolean(text('m.room.name', 'name') || text('m.room.canonical_alias', 'alias'))
 }
 
-/** How many members the current state has. Counted once per state, whoever asks. */
-export function countsOf(room: Room): MemberCounts {
+export function countsOf({ reader }: Room): MemberCounts {
+  const { joined, invited, known } = reader.tally.counts
+  // Where members are missing here (partial-state.ts), each server in the room has one at least.
+  return { joined: Math.max(joined, reader.partial.servers.size), invited, known }
+}
+
+/** Found once per state, whoever asks; only for a room without a name, since all members are read for it. */
+export function heroesOf(room: Room): Heroes {
   const { memory } = room
   const { currentGroup } = room.reader.header()
-  if (memory.counts?.group !== currentGroup || !memory.counts) memory.counts = count(room, currentGroup)
-  return memory.counts
+  if (memory.heroes?.group !== currentGroup || !memory.heroes) memory.heroes = findHeroes(room, currentGroup)
+  return memory.heroes
 }
 
 type MemberRow = { user: UserId; membership: string | null }
 
-function count({ reader }: Room, group: GroupId | undefined): MemberCounts {
+function findHeroes({ reader }: Room, group: GroupId | undefined): Heroes {
   const query =
     "SELECT state_key AS user, membership FROM current_state WHERE type = 'm.room.member' ORDER BY event_nid"
-  let [joined, invited, known] = [0, 0, 0]
   const present: UserId[] = []
   const gone: UserId[] = []
   for (const { user, membership } of reader.sql.exec<MemberRow>(query)) {
-    known += 1
-    if (membership === 'join') joined += 1
-    if (membership === 'invite') invited += 1
     const list = membership === 'join' || membership === 'invite' ? present : gone
     if (list.length <= maxHeroes && membership !== 'knock') list.push(user)
   }
-  // Where members are missing here (partial-state.ts), each server in the room has one at least.
-  joined = Math.max(joined, reader.partial.servers.size)
-  return { group, joined, invited, known, present, gone }
+  return { group, present, gone }
 }

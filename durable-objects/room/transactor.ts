@@ -298,6 +298,9 @@ export class Transactor {
   }
 
   setCurrent(type: string, stateKey: string, entry: CurrentEntry | undefined): void {
+    if (type === 'm.room.member') {
+      this.#reader.tally.note(stateKey, this.#reader.currentEntry(type, stateKey), entry)
+    }
     if (entry) {
       this.#sql.exec(
         'INSERT OR REPLACE INTO current_state(type, state_key, event_nid, membership) VALUES (?, ?, ?, ?)',

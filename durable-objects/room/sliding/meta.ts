@@ -11,7 +11,7 @@ import type { JsonObject } from '#protocol/json/json.ts'
 
 import { membersIn } from '../lazy-members.ts'
 import type { GroupId, StoredEvent } from '../stored-event.ts'
-import { countsOf } from '../summary.ts'
+import { countsOf, heroesOf as roomHeroes } from '../summary.ts'
 import type { View } from '../visibility.ts'
 import type { Span } from './inside-slice.ts'
 import type { SlidingAsked } from './sliding-slice.ts'
@@ -48,7 +48,7 @@ function memberCounts({ room }: View): JsonObject {
 }
 
 function heroesOf({ room, reader }: View, end: GroupId): JsonObject {
-  const { present, gone } = countsOf(room)
+  const { present, gone } = roomHeroes(room)
   const others = (users: readonly UserId[]) => users.filter((user) => user !== reader).slice(0, maxHeroes)
   const heroes = others(present).length > 0 ? others(present) : others(gone)
   const members = new Map(membersIn(room, end, heroes).map((event) => [event.state_key, event]))

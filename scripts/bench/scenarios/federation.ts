@@ -12,6 +12,9 @@ import { measure, measureUse, type Row } from '../measure.ts'
 import { memoryOf } from '../process-tree.ts'
 import { type Bench, serverName, type Target } from '../setting.ts'
 
+/** How long the last of the living servers is waited for, in ms. */
+const patience = 180_000
+
 /** The rooms by ID, and how many events arrived at each server. */
 export interface Abroad {
   readonly servers: ForeignServers
@@ -24,16 +27,29 @@ export interface Abroad {
   onArrival: () => void
 }
 
-export async function* federation(bench: Bench): AsyncGenerator<Row> {
+/** Events of another server, taken in. */
+export const inbound = (bench: Bench) => traveller(bench, takingIn)
+/** Rooms of other servers, entered. */
+export const joins = (bench: Bench) => traveller(bench, entering)
+/** Our events, told to others. */
+export const outbound = (bench: Bench) => traveller(bench, telling)
+
+async function* traveller(
+  bench: Bench,
+  part: (bench: Bench, abroad: Abroad, client: Client) => AsyncGenerator<Row>,
+): AsyncGenerator<Row> {
   const abroad = await goAbroad()
-  const client = await newClient(bench.server.url, 'traveller')
   try {
-    yield* inbound(bench, abroad, client)
-    for (const size of bench.sizes.joins) yield await joining(bench, abroad, size)
-    yield* outbound(bench, abroad, client)
+    yield* part(bench, abroad, await newClient(bench.server.url, `traveller${(travellers += 1)}`))
   } finally {
     abroad.servers.end()
   }
+}
+
+let travellers = 0
+
+async function* entering(bench: Bench, abroad: Abroad): AsyncGenerator<Row> {
+  for (const size of bench.sizes.joins) yield await joining(bench, abroad, size)
 }
 
 export async function goAbroad(): Promise<Abroad> {
@@ -151,7 +167,7 @@ export async function tell(abroad: Abroad, { url }: Target, txnId: string, pdus:
   if (refused.length > 0) throw new Error(`refused: ${JSON.stringify(refused[0])}`)
 }
 
-async function* inbound({ server, sizes }: Bench, abroad: Abroad, client: Client): AsyncGenerator<Row> {
+async function* takingIn({ server, sizes }: Bench, abroad: Abroad, client: Client): AsyncGenerator<Row> {
   const room = fabricateRoom([abroad.home], 1000)
   await joined(abroad, client, room)
   const batches = Array.from({ length: sizes.transactions }, () =>
@@ -195,7 +211,7 @@ async function joining({ server }: Bench, abroad: Abroad, size: number): Promise
   return { ...row, note: `${(shown / 1000).toFixed(1)} s until the first sync shows it, peak ${peak.toFixed(0)} MiB` }
 }
 
-async function* outbound({ server, sizes }: Bench, abroad: Abroad, client: Client): AsyncGenerator<Row> {
+async function* telling({ server, sizes }: Bench, abroad: Abroad, client: Client): AsyncGenerator<Row> {
   for (const destinations of [1, sizes.destinations]) {
     const dead = destinations === 1 ? 0 : Math.floor(destinations / 4)
     const all = [abroad.home]
@@ -214,6 +230,7 @@ async function* outbound({ server, sizes }: Bench, abroad: Abroad, client: Clien
         const isThere = () => living.every(({ name }) => (abroad.arrived.get(name) ?? 0) >= count)
         const told = new Promise<void>((resolve) => {
           abroad.onArrival = () => isThere() && resolve()
+          setTimeout(resolve, patience).unref()
         })
         const senders = Array.from({ length: 8 }, async (_, sender) => {
           for (let n = sender; n < count; n += 8) await sendMessage(client, room.roomId, `outbound ${n}`)
@@ -221,7 +238,9 @@ async function* outbound({ server, sizes }: Bench, abroad: Abroad, client: Clien
         await Promise.all([...senders, told])
       },
     })
-    const perSecond = (row.perSecond * count * living.length).toFixed(0)
-    yield { ...row, note: `${count} events, ${perSecond} told/s` }
+    const told = living.map(({ name }) => Math.min(count, abroad.arrived.get(name) ?? 0))
+    const perSecond = (row.perSecond * told.reduce((sum, each) => sum + each, 0)).toFixed(0)
+    const complete = told.filter((each) => each === count).length
+    yield { ...row, note: `${count} events, ${perSecond} told/s; ${complete} of ${living.length} have all` }
   }
 }

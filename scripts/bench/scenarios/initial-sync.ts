@@ -1,6 +1,6 @@
 /** The first /sync of an account in many rooms, and one that has nothing new. */
 import { createRoom, listIn, newClient, sendMessage, text } from '../client.ts'
-import { measure, type Row } from '../measure.ts'
+import { measure, measureUse, type Row } from '../measure.ts'
 import type { Bench } from '../setting.ts'
 
 export async function* initialSync({ server, sizes }: Bench): AsyncGenerator<Row> {
@@ -16,9 +16,8 @@ export async function* initialSync({ server, sizes }: Bench): AsyncGenerator<Row
 
   let since = ''
   let bytes = 0
-  const row = await measure({
+  const row = await measureUse(server, {
     name: `initial /sync of ${sizes.rooms} rooms`,
-    pid: server.pid,
     count: sizes.syncs,
     run: async () => {
       const answer = await owner.call('GET', '/sync?timeout=0')
@@ -27,9 +26,8 @@ export async function* initialSync({ server, sizes }: Bench): AsyncGenerator<Row
     },
   })
   yield { ...row, note: `${(bytes / 1024).toFixed(0)} KiB` }
-  yield measure({
+  yield await measureUse(server, {
     name: '/sync with nothing new',
-    pid: server.pid,
     count: sizes.messages,
     run: async () => void (await owner.call('GET', `/sync?timeout=0&since=${encodeURIComponent(since)}`)),
   })

@@ -7,7 +7,7 @@ import { Agent, request } from 'node:http'
 import { encode } from 'jpeg-js'
 
 import { type Client, newClient, text } from '../client.ts'
-import { measure, type Row } from '../measure.ts'
+import { measureUse, type Row } from '../measure.ts'
 import { memoryOf } from '../process-tree.ts'
 import type { Bench, Target } from '../setting.ts'
 
@@ -27,23 +27,21 @@ export async function* media({ server, sizes: { syncs } }: Bench): AsyncGenerato
   for (const { name, bytes, times } of files) {
     const count = Math.max(2, Math.round(syncs * times))
     let uri = ''
-    yield await withMemory(server, bytes, (pid) =>
-      measure({
+    yield await withMemory(server, bytes, () =>
+      measureUse(server, {
         name: `upload, ${name}`,
-        pid,
         count,
         run: async (n) => void (uri = await upload(server, client, fileOf(bytes, n), bytes)),
       }),
     )
-    yield await withMemory(server, bytes, (pid) =>
-      measure({ name: `download, ${name}`, pid, count, run: () => download(server, client, uri, bytes) }),
+    yield await withMemory(server, bytes, () =>
+      measureUse(server, { name: `download, ${name}`, count, run: () => download(server, client, uri, bytes) }),
     )
     if (bytes === 1_000_000) megabyte = uri
   }
-  yield await withMemory(server, 1_000_000, (pid) =>
-    measure({
+  yield await withMemory(server, 1_000_000, () =>
+    measureUse(server, {
       name: `download, 1 MB, ${atOnce} at once`,
-      pid,
       count: atOnce * 4,
       parallel: atOnce,
       run: () => download(server, client, megabyte, 1_000_000),
@@ -58,20 +56,16 @@ export async function* media({ server, sizes: { syncs } }: Bench): AsyncGenerato
   const view = (n: number) => thumbnail(server, client, uris[n % uris.length] ?? '')
   const size = `photo of 12 megapixels, ${(photo.length / 1e6).toFixed(1)} MB`
   for (const name of [`thumbnail of a ${size}, first view`, 'the same, second view'])
-    yield await withMemory(server, undefined, (pid) => measure({ name, pid, count: syncs, run: view }))
+    yield await withMemory(server, undefined, () => measureUse(server, { name, count: syncs, run: view }))
 }
 
 /** Adds to the row how fast the bytes went and how much memory it took. */
-async function withMemory(
-  server: Target,
-  bytes: number | undefined,
-  work: (pid: number) => Promise<Row>,
-): Promise<Row> {
+async function withMemory(server: Target, bytes: number | undefined, work: () => Promise<Row>): Promise<Row> {
   const before = memoryOf(server.pid)
   let peak = before
   const timer = setInterval(() => (peak = Math.max(peak, memoryOf(server.pid))), 100)
   try {
-    const row = await work(server.pid)
+    const row = await work()
     const speed = bytes === undefined ? '' : `${((row.perSecond * bytes) / 1e6).toPrecision(3)} MB/s, `
     return {
       ...row,

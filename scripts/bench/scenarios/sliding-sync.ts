@@ -1,7 +1,8 @@
 /** The first screen of an account in many rooms: by /sync, which gives everything, and by sliding sync, which gives 20 rooms. */
 import { type Client, createRoom, fieldOf, newClient, sendMessage, text, wholePath } from '../client.ts'
-import { measure, type Row } from '../measure.ts'
-import type { Bench } from '../setting.ts'
+import { measureUse, type Row } from '../measure.ts'
+import { many } from '../progress.ts'
+import type { Bench, Target } from '../setting.ts'
 
 /** Rooms made at once. */
 const atOnce = 16
@@ -32,28 +33,24 @@ export async function* slidingSync({ server, sizes }: Bench): AsyncGenerator<Row
     const owner = await newClient(server.url, `slider${count}`)
     await makeRooms(owner, count)
     const few = Math.max(3, Math.round((sizes.syncs * 200) / count / 2))
-    yield await bytesOf(server.pid, few, `initial /sync, ${count} rooms`, () => owner.call('GET', '/sync?timeout=0'))
+    yield await bytesOf(server, few, `initial /sync, ${count} rooms`, () => owner.call('GET', '/sync?timeout=0'))
     let pos = ''
-    yield await bytesOf(server.pid, sizes.syncs, `sliding first screen, ${count} rooms`, async () => {
+    yield await bytesOf(server, sizes.syncs, `sliding first screen, ${count} rooms`, async () => {
       const answer = await slide(server.url, owner)
       pos = text(answer.json, 'pos')
       return answer
     })
-    yield await bytesOf(server.pid, sizes.messages, `sliding idle poll, ${count} rooms`, () =>
+    yield await bytesOf(server, sizes.messages, `sliding idle poll, ${count} rooms`, () =>
       slide(server.url, owner, pos),
     )
   }
 }
 
 async function makeRooms(owner: Client, count: number): Promise<void> {
-  const numbers = Array.from({ length: count }, (_, n) => n).values()
-  const worker = async () => {
-    for (const n of numbers) {
-      const room = await createRoom(owner, { preset: 'private_chat', name: `Room ${n}` })
-      await sendMessage(owner, room, 'hello')
-    }
-  }
-  await Promise.all(Array.from({ length: atOnce }, worker))
+  await many(`rooms of an account with ${count}`, count, atOnce, async (n) => {
+    const room = await createRoom(owner, { preset: 'private_chat', name: `Room ${n}` })
+    await sendMessage(owner, room, 'hello')
+  })
 }
 
 function slide(base: string, client: Client, pos?: string) {
@@ -63,15 +60,14 @@ function slide(base: string, client: Client, pos?: string) {
 
 /** A row whose note is the size of the last answer, and how many rooms it holds. */
 async function bytesOf(
-  pid: number,
+  server: Target,
   count: number,
   name: string,
   ask: () => Promise<{ readonly bytes: number; readonly json: unknown }>,
 ): Promise<Row> {
   let note = ''
-  const row = await measure({
+  const row = await measureUse(server, {
     name,
-    pid,
     count,
     run: async () => {
       const { bytes, json } = await ask()

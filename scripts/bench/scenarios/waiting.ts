@@ -1,8 +1,9 @@
 /** From the beginning of a PUT to the event in the long-polled /sync of each of so many users; and what waiting costs. */
 import { type Client, createRoom, newClient, sendMessage, text } from '../client.ts'
-import { type Row, rowOf } from '../measure.ts'
+import { measureUse, type Row, rowOf } from '../measure.ts'
 import { cpuOf } from '../process-tree.ts'
-import type { Bench } from '../setting.ts'
+import { many } from '../progress.ts'
+import type { Bench, Target } from '../setting.ts'
 
 /** Long enough that every poll waits, in ms. */
 const settle = 300
@@ -19,11 +20,11 @@ export async function* waiting({ server, sizes }: Bench): AsyncGenerator<Row> {
   const roomId = await createRoom(sender)
   const readers: Reader[] = []
   for (const wanted of sizes.waiting) {
-    while (readers.length < wanted) {
-      const client = await newClient(server.url, `waits-${readers.length}`)
+    await many(`users who wait, of ${wanted}`, wanted - readers.length, 4, async (n) => {
+      const client = await newClient(server.url, `waits-${wanted}-${n}`)
       await client.call('POST', `/rooms/${encodeURIComponent(roomId)}/join`, {})
       readers.push({ client, since: '' })
-    }
+    })
     for (const reader of readers) reader.since = text((await reader.client.call('GET', '/sync')).json, 'next_batch')
     const rounds = Math.max(3, Math.ceil(sizes.deliveries / wanted))
     const times: number[] = []
@@ -36,7 +37,7 @@ export async function* waiting({ server, sizes }: Bench): AsyncGenerator<Row> {
       cpu: (cpuOf(server.pid) - cpuBefore) / times.length,
     })
   }
-  yield await idlePolls(server.pid, readers)
+  yield await idlePolls(server, readers)
 }
 
 /** Sends one message while everybody waits; how long it took to each. */
@@ -56,18 +57,21 @@ async function round(sender: Client, roomId: string, readers: readonly Reader[],
 }
 
 /** Everybody polls and nothing happens: the price of a poll, and of keeping it waiting. */
-async function idlePolls(pid: number, readers: readonly Reader[]): Promise<Row> {
-  const [cpuBefore, begun] = [cpuOf(pid), performance.now()]
-  const times = await Promise.all(
-    readers.map(async (reader) => {
-      const started = performance.now()
-      await poll(reader, quiet)
-      return performance.now() - started - quiet
-    }),
-  )
-  const note = `${readers.length} at once, ${quiet / 1000} s each; beyond that time. One call to an object, no query`
-  const [seconds, cpu] = [(performance.now() - begun) / 1000, (cpuOf(pid) - cpuBefore) / times.length]
-  return rowOf({ name: 'a /sync in which nothing happens', times, seconds, cpu, note })
+async function idlePolls(server: Target, readers: readonly Reader[]): Promise<Row> {
+  // The first after an answer with events says that it arrived; all later ones are like each other.
+  for (const reader of readers) await poll(reader, 0)
+  const row = await measureUse(server, {
+    name: 'a /sync in which nothing happens',
+    count: readers.length,
+    parallel: readers.length,
+    run: async (n) => {
+      const begun = performance.now()
+      const [reader] = readers.slice(n)
+      if (reader) await poll(reader, quiet)
+      return performance.now() - begun - quiet
+    },
+  })
+  return { ...row, note: `${readers.length} at once, ${quiet / 1000} s each; the time beyond that` }
 }
 
 function poll({ client, since }: Reader, timeout: number) {
