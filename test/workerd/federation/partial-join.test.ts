@@ -6,10 +6,10 @@ import { parseRoomId } from '#protocol/identifiers/room-id.ts'
 import { afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 
 import { registerUser, type User } from '../client.ts'
-import { roomObject, rows } from '../room/rooms.ts'
+import { roomObject, rows, user } from '../room/rooms.ts'
 import { at, ok, refused, say } from '../rooms/rooms.ts'
 import { slide, type SlidBody } from '../sliding-sync/sliding.ts'
-import { otherServer } from './other-server.ts'
+import { otherServer, serversAnswer, signedBy } from './other-server.ts'
 import { lazy, PartialRoom } from './partial-room.ts'
 
 interface Synced {
@@ -202,6 +202,29 @@ describe('a join without members', () => {
     expect(await rows(objectOf(far), 'SELECT * FROM partial_joins')).toEqual([])
     const history = await ok(alice.get<{ chunk: Event[] }>(at(far.roomId, '/messages?dir=b&limit=50')))
     expect(history.chunk.map(({ event_id }) => event_id)).toContain(missed.event_id)
+  })
+
+  test('lets a server that it learns of late have what was said meanwhile', async () => {
+    const far = await farRoom()
+    const absent = await otherServer(`absent${servers}.test:8448`)
+    const zoe = user(`@zoe:${absent.name}`)
+    const draft = far.build({ type: 'm.room.member', stateKey: zoe, sender: zoe, content: { membership: 'join' } })
+    const { hashes: _, signatures: __, ...template } = draft.json
+    far.place(signedBy(absent, '11', template))
+    await far.joinedBy(alice)
+    const heard: string[] = []
+    serversAnswer({
+      [far.server.name]: (asked) => far.answer(asked),
+      [absent.name]: ({ body }) => {
+        const pdus = body?.['pdus']
+        for (const pdu of Array.isArray(pdus) ? pdus : []) heard.push(JSON.stringify(pdu))
+        return { pdus: {} }
+      },
+    })
+    await say(alice, far.roomId, 'can everybody hear me?')
+    expect(heard).toEqual([])
+    await whole(far, alice)
+    await vi.waitFor(() => expect(heard.join()).toContain('can everybody hear me?'), 30_000)
   })
 
   test('asks others when the first server gives nothing, and goes on for as long as it takes', async () => {
