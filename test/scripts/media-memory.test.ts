@@ -35,6 +35,7 @@ beforeAll(async () => {
         PUBLIC_URL: `http://127.0.0.1:${port}`,
         REGISTRATION: 'open',
         RATE_LIMITS: 'off',
+        LOG_LEVEL: 'warn',
         MAX_UPLOAD_MB: '200',
       },
       d1Databases: { DB: 'hearth' },
@@ -143,7 +144,8 @@ async function inspect(port: number): Promise<Isolate> {
     let [isDone, highest, samples] = [false, 0, 0]
     const watching = (async () => {
       while (!isDone) {
-        highest = Math.max(highest, await memory())
+        const now = await memory()
+        highest = Math.max(highest, now)
         samples++
         await new Promise((resolve) => setTimeout(resolve, 20))
       }
