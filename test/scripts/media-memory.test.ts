@@ -141,16 +141,17 @@ async function inspect(port: number): Promise<Isolate> {
     return numberOf('usedSize') + numberOf('backingStorageSize') + numberOf('embedderHeapUsedSize')
   }
   const most = async <T>(work: () => Promise<T>) => {
-    let [isDone, highest, samples] = [false, 0, 0]
+    const done = new AbortController()
+    let [highest, samples] = [0, 0]
     const watching = (async () => {
-      while (!isDone) {
+      while (!done.signal.aborted) {
         const now = await memory()
         highest = Math.max(highest, now)
         samples++
         await new Promise((resolve) => setTimeout(resolve, 20))
       }
     })()
-    const result = await work().finally(() => (isDone = true))
+    const result = await work().finally(() => done.abort())
     await watching
     return { result, most: highest, samples }
   }
