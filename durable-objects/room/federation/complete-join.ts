@@ -11,7 +11,7 @@ import type { AlarmScheduler } from '../../shared/alarm-scheduler.ts'
 import type { PartialJoin } from '../partial-state.ts'
 import type { Room } from '../room.ts'
 import { finishReplay, replaySome } from './replay.ts'
-import { dropWork, fetchWhole } from './whole-state.ts'
+import { dropWork, fetchWhole, type Step } from './whole-state.ts'
 
 /** Between two steps: others get a word in. Milliseconds, as all of these. */
 const breath = 10
@@ -22,10 +22,9 @@ const firstServers = 4
 const shortPause = 500
 /** A run that this object does not survive is taken up again after this. */
 const safetyNet = 2_000
-/** Steps of one run, each some seconds of work in a large room at most. */
-const maxSteps = 3
-/** Events judged anew in one turn. */
+/** Events judged anew in one turn, and such turns in one run. */
 const replayedAtOnce = 100
+const maxTurns = 30
 /** When nobody of ours is in the room any more, nobody waits for it for ever. */
 const maxTriesForNobody = 20
 
@@ -87,29 +86,29 @@ export class JoinCompleter {
     return !reader.isKnown() || !reader.partial.isOpen
   }
 
+  /** A run ends after a step that was much work: the next one is the alarm's, and has a time limit of its own. */
   async #run(): Promise<void> {
     const { partial } = this.#room.reader
-    for (let step = 0; step < maxSteps; step++) {
-      if (!partial.isOpen) return this.#end()
+    for (let isLittle = true; isLittle && partial.isOpen;) {
       const join = partial.joins().find(({ wholeGroup }) => wholeGroup === undefined)
-      if (join && !(await this.#fetch(join))) return this.#pause()
-      if (!join) await this.#replay()
+      const step = join ? await this.#fetch(join) : await this.#replay()
+      if (step === 'failed') return this.#pause()
+      isLittle = step !== 'more'
     }
     if (partial.isOpen) this.#alarms.reset('complete', Date.now() + breath)
     else this.#end()
   }
 
-  /** False when the server did not help. */
-  async #fetch(join: PartialJoin): Promise<boolean> {
+  async #fetch(join: PartialJoin): Promise<Step> {
     const server = this.#serverFor(join)
     const step = server === undefined ? 'failed' : await fetchWhole(this.#room, this.#deps.env, join, server)
-    if (step !== 'failed') return true
+    if (step !== 'failed') return step
     this.#room.transactor.turn(() => {
       dropWork(this.#room)
       this.#room.reader.partial.noteTry(join.nid)
       return { ok: true }
     })
-    return false
+    return step
   }
 
   #serverFor({ server, servers, tries }: PartialJoin): ServerName | undefined {
@@ -118,22 +117,27 @@ export class JoinCompleter {
     return others[tries % others.length]
   }
 
-  async #replay(): Promise<void> {
+  async #replay(): Promise<Step> {
     const { transactor } = this.#room
-    for (let isMore = true; isMore;) {
-      isMore = transactor.turn(() => ({ ok: true, isMore: replaySome(this.#room, replayedAtOnce) })).isMore
+    for (let turns = 0; turns < maxTurns; turns++) {
+      const { isMore } = transactor.turn(() => ({ ok: true, isMore: replaySome(this.#room, replayedAtOnce) }))
+      if (!isMore) return this.#finish()
       await new Promise((resolve) => setTimeout(resolve, 0))
     }
-    transactor.turn(() => {
+    return 'more'
+  }
+
+  #finish(): Step {
+    return this.#room.transactor.turn((): { ok: true; step: Step } => {
       const { reader } = this.#room
       const [told, from] = [reader.partial.servers, reader.partial.span?.from ?? 0]
       const changed = finishReplay(this.#room)
       // Events came in between.
-      if (!changed) return { ok: true }
+      if (!changed) return { ok: true, step: 'next' }
       const newcomers = [...reader.joinedServers()].filter((name) => name !== reader.serverName && !told.has(name))
       this.#deps.completed(changed, newcomers, from)
-      return { ok: true }
-    })
+      return { ok: true, step: 'done' }
+    }).step
   }
 
   #pause(): void {

@@ -39,12 +39,13 @@ const idsPerRow = 10_000
 const fewUnknown = 30
 /** Events of one row of the spool, and their characters. */
 const perRow = { events: 200, characters: 1_000_000 }
-/** Events verified, or judged, in one step. */
-const perStep = 4_000
+/** Events in one step, some seconds of work: each has to be verified; and the order of all is found anew to judge some. */
+const perStep = { verified: 8_000, judged: 20_000 }
 /** Events judged in one turn. */
 const perTurn = 500
 
-type Step = 'more' | 'done' | 'failed'
+/** `next`: that was little, and the next step can follow. `more`: that was much, and others shall get a word in. */
+export type Step = 'next' | 'more' | 'done' | 'failed'
 type Work = { nid: number; server: ServerName; phase: 'verify' | 'judge'; prev: EventId | null }
 
 /** The next step. `done`: the join has its whole state now. `failed`: the server did not help, another is to be asked. */
@@ -109,7 +110,7 @@ async function begin(
       room.reader.sql.exec(query, nid, server, isHere ? 'judge' : 'verify', isPrev ? at : null)
       return { ok: true }
     })
-    return 'more'
+    return isHere ? 'next' : 'more'
   }
   return 'failed'
 }
@@ -234,12 +235,12 @@ class Spooled {
 async function verifySome(room: Room, requests: FederationRequests): Promise<Step> {
   const { reader, transactor } = room
   const spool = new JoinSpool(reader.sql, reader.rules, 'state_spool')
-  for (let done = 0; done < perStep;) {
+  for (let done = 0; done < perStep.verified;) {
     const query = 'SELECT n, is_state, events FROM whole_raw ORDER BY n LIMIT 1'
     const [row] = reader.sql.exec<{ n: number; is_state: number; events: string }>(query).toArray()
     if (!row) {
       reader.sql.exec("UPDATE whole_work SET phase = 'judge'")
-      return 'more'
+      return 'next'
     }
     const events: JsonValue[] = JSON.parse(row.events)
     const verified = await requests.verified(events)
@@ -258,7 +259,7 @@ async function judgeSome(room: Room, join: PartialJoin, { prev }: Work): Promise
   const { reader, transactor } = room
   const spool = new JoinSpool(reader.sql, reader.rules, 'state_spool')
   const ordered = spool.inAuthOrder(reader.header().roomId)
-  for (let at = 0; at < Math.min(ordered.length, perStep); at += perTurn) {
+  for (let at = 0; at < Math.min(ordered.length, perStep.judged); at += perTurn) {
     transactor.turn(() => {
       const some = ordered.slice(at, at + perTurn)
       for (const event of spool.read(some)) receiveOutlier(room, event)
@@ -267,7 +268,7 @@ async function judgeSome(room: Room, join: PartialJoin, { prev }: Work): Promise
     })
     await new Promise((resolve) => setTimeout(resolve, 0))
   }
-  if (ordered.length > perStep) return 'more'
+  if (ordered.length > perStep.judged) return 'more'
   const told = toldPlaces(room)
   if (!createOf(room, told)) return 'failed'
   transactor.turn(() => {
