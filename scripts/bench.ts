@@ -19,7 +19,7 @@ import { slidingSync } from './bench/scenarios/sliding-sync.ts'
 import { space } from './bench/scenarios/space.ts'
 import { stateResolution } from './bench/scenarios/state-resolution.ts'
 import { waiting } from './bench/scenarios/waiting.ts'
-import { type Bench, sizes, withBench } from './bench/setting.ts'
+import { type Bench, type Sizes, sizes, withBench } from './bench/setting.ts'
 import { tableOf, usageTableOf } from './bench/table.ts'
 import { complain, describeOptions, oneOf, type OptionSpec, parseCommandLine } from './command-line.ts'
 
@@ -46,8 +46,8 @@ const scenarios: Readonly<Record<string, (bench: Bench) => AsyncGenerator<Row>>>
 const names = Object.keys(scenarios)
 const table = {
   size: {
-    value: 'small|default',
-    help: 'small is a trial that the benchmark works',
+    value: Object.keys(sizes).join('|'),
+    help: 'small is a trial that the benchmark works; medium has a tenth of the rooms, people and messages',
     fallback: 'default',
     check: oneOf(...Object.keys(sizes)),
   },
@@ -74,10 +74,12 @@ else if (line.help) console.log(help)
 else {
   const unknown = line.words.find((word) => !names.includes(word))
   if (unknown !== undefined) complain(`there is no part ${JSON.stringify(unknown)}; --help lists them`)
-  await bench(sizes[line.options.size === 'small' ? 'small' : 'default'], line.words.length > 0 ? line.words : names)
+  const { size } = line.options
+  const chosen = size === 'small' || size === 'medium' ? sizes[size] : sizes.default
+  await bench(chosen, line.words.length > 0 ? line.words : names)
 }
 
-async function bench(chosen: (typeof sizes)['small'], only: readonly string[]): Promise<void> {
+async function bench(chosen: Sizes, only: readonly string[]): Promise<void> {
   if (!existsSync('/proc/self/stat')) console.error('Without /proc there are no figures of CPU and memory.')
   const rows: Row[] = []
   const memory = await withBench(chosen, async (setting) => {
