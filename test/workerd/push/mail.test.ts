@@ -9,6 +9,9 @@ import { createRoom, invite, join, say } from '../sync/syncing.ts'
 
 const [minute, hour] = [60_000, 3_600_000]
 
+// Several waits in a row, each generous.
+vi.setConfig({ testTimeout: 120_000 })
+
 let alice: User
 let bob: User
 let room: string
@@ -54,7 +57,7 @@ const rows = (sql: string) =>
 async function collected(queued: number): Promise<void> {
   const query = `SELECT (SELECT count(*) FROM push_queue) AS queued,
     (SELECT count(*) FROM rooms JOIN push_rooms USING (room_id) WHERE push_rooms.pos < rooms.pos) AS behind`
-  await vi.waitFor(async () => expect(await rows(query)).toEqual([{ queued, behind: 0 }]), { timeout: 20_000 })
+  await vi.waitFor(async () => expect(await rows(query)).toEqual([{ queued, behind: 0 }]), { timeout: 40_000 })
 }
 
 /** So much later the alarm of the user's object rings, in an object that has just started. */
@@ -74,7 +77,7 @@ async function later(time: number): Promise<void> {
       const due = await rows(`SELECT count(*) AS due FROM alarms WHERE name = 'push' AND at <= ${Date.now() + 2000}`)
       expect(due).toEqual([{ due: 0 }])
     },
-    { timeout: 20_000 },
+    { timeout: 40_000 },
   )
 }
 const mailbox = {
@@ -140,7 +143,7 @@ describe('a letter', () => {
 
     await read(await say(alice, room, 'at once'))
     await vi.waitFor(async () => expect(await rows("SELECT 1 AS n FROM alarms WHERE name = 'push'")).toEqual([]), {
-      timeout: 20_000,
+      timeout: 40_000,
     })
     expect(await rows('SELECT 1 AS n FROM push_queue')).toEqual([])
   })
@@ -191,7 +194,7 @@ describe('a letter', () => {
     await setPusher()
     await read(await say(alice, room, 'one'))
     await vi.waitFor(async () => expect(await rows("SELECT 1 AS n FROM alarms WHERE name = 'push'")).toEqual([]), {
-      timeout: 20_000,
+      timeout: 40_000,
     })
     expect(await rows('SELECT 1 AS n FROM push_queue')).toEqual([])
   })

@@ -14,6 +14,9 @@ interface Got {
   readonly bytes: Uint8Array
 }
 
+// Several waits in a row, each generous.
+vi.setConfig({ testTimeout: 120_000 })
+
 let alice: User
 let bob: User
 let room: string
@@ -61,7 +64,7 @@ const pusherOf = (more: object = {}, data: object = {}) => ({
 
 /** Waits for that many messages in all, and opens the newest. */
 async function opened(n: number): Promise<JsonObject> {
-  await vi.waitFor(() => expect(got.length).toBeGreaterThanOrEqual(n), { timeout: 20_000, interval: 10 })
+  await vi.waitFor(() => expect(got.length).toBeGreaterThanOrEqual(n), { timeout: 40_000, interval: 10 })
   return JSON.parse(await browser.decrypt(got[n - 1]?.bytes ?? new Uint8Array()))
 }
 
@@ -201,7 +204,7 @@ describe('a push service that', () => {
     await setActive()
     answer = () => new Response(null, { status })
     await say(alice, room, 'one')
-    await vi.waitFor(async () => expect(await pushersOf(bob)).toEqual([]), { timeout: 20_000 })
+    await vi.waitFor(async () => expect(await pushersOf(bob)).toEqual([]), { timeout: 40_000 })
   })
 
   test.each([
@@ -214,7 +217,7 @@ describe('a push service that', () => {
     let tries = 0
     answer = () => ((tries += 1), bad())
     await say(alice, room, 'one')
-    await vi.waitFor(() => expect(tries).toBe(1), { timeout: 20_000 })
+    await vi.waitFor(() => expect(tries).toBe(1), { timeout: 40_000 })
     await say(alice, room, 'two')
     answer = () => new Response(null, { status: 201 })
     await vi.waitFor(
@@ -222,7 +225,7 @@ describe('a push service that', () => {
         await restartLater()
         expect(await opened(2)).toMatchObject({ content: { body: 'two' } })
       },
-      { timeout: 25_000 },
+      { timeout: 60_000 },
     )
     expect(await opened(1)).toMatchObject({ content: { body: 'one' } })
   })

@@ -12,7 +12,7 @@ import { bodies, createRoom, join, say, sync } from './syncing.ts'
 
 const [deviceCount, perDevice] = [25, 8]
 const waitingCount = deviceCount * perDevice
-const long = 25_000
+const long = 60_000
 
 let alice: User
 let bob: User
@@ -25,7 +25,7 @@ beforeAll(async () => {
   while (devices.length < deviceCount) devices.push(await login(bob))
   room = await createRoom(alice, { preset: 'public_chat' })
   await join(bob, room)
-})
+}, 120_000)
 
 const object = () => env.USER_SYNC.get(env.USER_SYNC.idFromName(bob.userId))
 const marks = new WeakSet<object>()
@@ -48,7 +48,7 @@ async function wake<T>(waiting: Promise<T>[], text: string): Promise<T[]> {
   return answers
 }
 
-test('by /sync', { timeout: 60_000 }, async () => {
+test('by /sync', { timeout: 180_000 }, async () => {
   const { next_batch: since } = await sync(bob)
   const waiting = devices.flatMap((device) =>
     Array.from({ length: perDevice }, () => sync(device, { since, timeout: long })),
@@ -58,7 +58,7 @@ test('by /sync', { timeout: 60_000 }, async () => {
   for (const { rooms } of answers) expect(bodies(rooms?.join?.[room]?.timeline)).toEqual(['wake up'])
 })
 
-test('by sliding sync', { timeout: 60_000 }, async () => {
+test('by sliding sync', { timeout: 180_000 }, async () => {
   const connections = devices.flatMap((device) =>
     Array.from({ length: perDevice }, (_, n) => ({ device, body: { ...newest(5), conn_id: `c${n}` } })),
   )
