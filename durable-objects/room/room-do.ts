@@ -87,7 +87,7 @@ import {
   stateForServer,
   stateIdsForServer,
 } from './federation/serve-history.ts'
-import { joinState, streamState } from './federation/join-state.ts'
+import { citedBy, joinState, streamState } from './federation/join-state.ts'
 import { makeTemplate, type Template, type TemplateRequest } from './federation/templates.ts'
 import { backfill, pageHasHole } from './federation/backfill.ts'
 import { fetchEventAtTime } from './federation/fetch-at-time.ts'
@@ -545,7 +545,8 @@ export class RoomDO extends DurableObject<Env> {
     const asked = await request.json<StateRequest>()
     if ('stateBefore' in asked) {
       const { stateBefore, omitMembers, joiner, head } = asked
-      const state = joinState(this.#room, stateBefore, { omitMembers, joiner })
+      const cited = citedBy(head)
+      const state = joinState(this.#room, stateBefore, { omitMembers, joiner, cited })
       const answer = {
         ...head,
         members_omitted: omitMembers,

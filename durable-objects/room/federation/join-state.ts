@@ -6,8 +6,9 @@
  */
 import { membershipOf } from '#protocol/events/fields.ts'
 import { splitStateMapKey, stateMapKey, type StateMapKey } from '#protocol/events/state-map.ts'
+import { type EventId, parseEventId } from '#protocol/identifiers/event-id.ts'
 import type { ServerName } from '#protocol/identifiers/server-name.ts'
-import type { JsonObject } from '#protocol/json/json.ts'
+import { isObject, type JsonObject, type JsonValue, own } from '#protocol/json/json.ts'
 
 import type { Room } from '../room.ts'
 import type { GroupId, Nid } from '../stored-event.ts'
@@ -22,14 +23,26 @@ export interface JoinState {
   readonly servers: readonly string[]
 }
 
+/** The auth events of the join that is answered. */
+export function citedBy({ event }: JsonObject): EventId[] {
+  const list = isObject(event) ? own(event, 'auth_events') : undefined
+  // Room versions 1 and 2 have pairs of an ID and hashes.
+  const idOf = (entry: JsonValue) => parseEventId(Array.isArray(entry) ? entry[0] : entry) ?? []
+  return Array.isArray(list) ? list.flatMap((entry: JsonValue) => idOf(entry)) : []
+}
+
 /**
- * Numbers of the events to tell. `omitMembers`: memberships are left out of the state, but for those that other state needs
- * as auth events and of the room's heroes ("… the homeserver may omit membership events").
+ * Numbers of the events to tell. `cited`: the auth events of the join. `omitMembers`: memberships are left out of the state,
+ * but for those that the join or other state needs as auth events and of the room's heroes ("… the homeserver may omit membership events").
  */
 export function joinState(
   room: Room,
   stateBefore: GroupId,
-  { omitMembers, joiner }: { readonly omitMembers: boolean; readonly joiner: ServerName },
+  {
+    omitMembers,
+    joiner,
+    cited,
+  }: { readonly omitMembers: boolean; readonly joiner: ServerName; readonly cited: readonly EventId[] },
 ): JoinState {
   const { groups } = room
   const whole = [...groups.readAll(stateBefore)]
@@ -37,7 +50,10 @@ export function joinState(
   const heroes = omitMembers ? heroesOf(room, whole) : new Set<Nid>()
   const state = whole.filter(([key, nid]) => !omitMembers || !isMember(key) || heroes.has(nid)).map(([, nid]) => nid)
   const inState = new Set(state)
-  const authChain = authChainOf(room, state).filter((nid) => !inState.has(nid))
+  // Those that the join cites may be members who are left out.
+  const more = cited.map((id) => room.reader.nidOf(id)).filter((nid) => nid !== undefined)
+  const chain = new Set([...more, ...authChainOf(room, [...state, ...more])])
+  const authChain = [...chain].filter((nid) => !inState.has(nid)).sort((a, b) => a - b)
   return { state, authChain, servers: omitMembers ? serversBefore(room, joiner) : [] }
 }
 

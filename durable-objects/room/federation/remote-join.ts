@@ -32,6 +32,7 @@ import { FederationRequests } from './federation-requests.ts'
 import { prepareMembership, remoteFailure } from './handshake.ts'
 import { readJoinAnswer } from './join-answer.ts'
 import { JoinSpool, type StatePlace } from './join-spool.ts'
+import { storeOutliers } from './outliers.ts'
 import { missingPrevEvents, receiveOutlier, receivePdu } from './receive-pdu.ts'
 
 export interface RemoteJoin {
@@ -131,7 +132,8 @@ async function enter(
   if (!body || rules !== reader.rules) return fail('bad_gateway', `${server} does not agree about the room`)
   const spool = new JoinSpool(reader.sql, rules)
   try {
-    const answer = await readJoinAnswer(spool, new FederationRequests(deps.env, { roomId, rules }), body)
+    const requests = new FederationRequests(deps.env, { roomId, rules })
+    const answer = await readJoinAnswer(spool, requests, body)
     if (!answer) return fail('bad_gateway', `the answer of ${server} broke off`)
     const ordered = spool.inAuthOrder(roomId)
     for (let at = 0; at < ordered.length; at += slice) {
@@ -143,11 +145,18 @@ async function enter(
       await new Promise((resolve) => setTimeout(resolve, 0))
     }
     const join = ourJoin(deps.identity, rules, pdu, answer.event)
+    if (answer.servers) await fetchCited(room, requests, server, join)
     const told = { state: spool.state(), server, servers: answer.servers }
     return reader.partial.isOpen ? joinMore(room, deps, join, told) : comeToLife(room, deps, join, told)
   } finally {
     if (reader.isKnown()) spool.end()
   }
+}
+
+/** Without the members, the answer may lack some that the join itself cites: whoever vouches for it, or kicked the user once. */
+async function fetchCited(room: Room, requests: FederationRequests, server: ServerName, join: Pdu): Promise<void> {
+  if (join.auth_events.every((id) => room.reader.nidOf(id) !== undefined)) return
+  storeOutliers(room, (await requests.eventAuth(server, join.event_id)) ?? [])
 }
 
 /** The join as the resident server answers it carries its signature; what else it changed is not ours any more. */

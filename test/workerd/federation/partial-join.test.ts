@@ -204,6 +204,17 @@ describe('a join without members', () => {
     expect(history.chunk.map(({ event_id }) => event_id)).toContain(missed.event_id)
   })
 
+  test('succeeds though it cites members who were left out', async () => {
+    const far = await farRoom()
+    const carol = await registerUser('partial-carol')
+    far.member('', 'ban', far.creator, carol.userId)
+    far.member('', 'leave', far.creator, carol.userId)
+    await far.joinedBy(carol)
+    expect(far.told).toContain('event_auth')
+    await whole(far, carol)
+    expect(membersIn(inRoom(await sync(carol), far))).toContain(far.who('elsie'))
+  })
+
   test('lets a server that it learns of late have what was said meanwhile', async () => {
     const far = await farRoom()
     const absent = await otherServer(`absent${servers}.test:8448`)

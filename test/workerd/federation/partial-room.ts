@@ -84,6 +84,7 @@ export class PartialRoom extends FarRoom {
     if (`${method} ${name}` === 'PUT send_join' && query.get('omit_members') === 'true') {
       const parsed = parsePdu(this.rules, body, nodeCrypto)
       if (!parsed.ok) throw new Error(parsed.message)
+      // What the join itself cites is asked for.
       const state = this.state().filter(({ type }) => type !== 'm.room.member')
       this.place(parsed.pdu)
       return {
@@ -91,7 +92,7 @@ export class PartialRoom extends FarRoom {
         members_omitted: true,
         servers_in_room: this.servers,
         state: state.map(({ json }) => json),
-        auth_chain: this.chain([...state, parsed.pdu]).map(({ json }) => json),
+        auth_chain: this.chain(state).map(({ json }) => json),
       }
     }
     if (this.isDown && name.startsWith('state')) return undefined
