@@ -17,6 +17,8 @@ import type { Reader } from './reader.ts'
 
 /** Positions of one block. */
 const span = 256
+/** Events that are looked at from above, before blocks are. */
+const probe = 64
 /** Blocks that are noted at once. */
 const atOnce = 16
 
@@ -29,7 +31,7 @@ export function highestUpTo(reader: Reader, upTo: number): HistoryPoint | undefi
   const to = Math.min(upTo, reader.header().pos)
   // Few events mostly came since the token was given: the first ones from above are looked at before anything else.
   const above = 'SELECT depth, nid, pos FROM events WHERE outcome = 0 ORDER BY depth DESC, nid DESC LIMIT ?'
-  for (const { depth, nid, pos } of sql.exec<PointRow & { pos: number | null }>(above, span)) {
+  for (const { depth, nid, pos } of sql.exec<PointRow & { pos: number | null }>(above, probe)) {
     if (pos === null || pos <= to) return { depth, nid }
   }
   const filled = 'SELECT depth, nid FROM events WHERE outcome = 0 AND pos IS NULL ORDER BY depth DESC, nid DESC LIMIT 1'
