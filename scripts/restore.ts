@@ -98,6 +98,9 @@ async function restore(options: OptionValues<typeof table>, from: string): Promi
     const secret = process.env['BACKUP_SECRET']
     if (!secret) return complain('--url needs BACKUP_SECRET in the environment')
     tell(url, backup, await work(serverApi(url.replace(/\/+$/, ''), secret)))
+    console.log(
+      'Restart it now (a Worker: npm run deploy): so far it signs with the key that it had while it was empty.',
+    )
   } else {
     tell(options.data, backup, await intoFolder(data, backup, work))
     console.log(`npm start -- --server-name ${backup.serverName} goes on with it.`)

@@ -6,8 +6,9 @@ import { gzipSync } from 'node:zlib'
 import { afterAll, expect, test } from 'vitest'
 
 import { backUpServer } from '../../scripts/backup/back-up-server.ts'
-import type { ServerApi } from '../../scripts/backup/server-api.ts'
+import { type ServerApi, serverApi } from '../../scripts/backup/server-api.ts'
 import { folderStore } from '../../scripts/backup/store.ts'
+import { freePort } from '../../scripts/serve/start-in-background.ts'
 import { isObject } from '../../worker/protocol/json/json.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'hearth-test-'))
@@ -105,4 +106,10 @@ test('a folder that holds the backup of another server is not touched', async ()
   await expect(backUpServer(other, store, quiet, impatient)).rejects.toThrow(
     /holds a backup of played\.example\n {2}→ give another --out/,
   )
+})
+
+test('a server that does not answer: why, and that the same command goes on', async () => {
+  const silent = serverApi(`http://127.0.0.1:${await freePort()}`, 'a secret', 1)
+  const running = backUpServer(silent, folderStore(join(folder, 'silent')), quiet, impatient)
+  await expect(running).rejects.toThrow(/ does not answer: .*ECONNREFUSED.*\n {2}→ the same command again goes on/)
 })

@@ -104,9 +104,6 @@ test('the wrong secret, none, or one for something else: a sentence', { timeout:
     'is not the secret of this backup',
   )
   await expect(again({ BACKUP_SECRET: '' })).rejects.toThrow('--url needs BACKUP_SECRET')
-  const silent = `127.0.0.1:${await freePort()}`
-  const nobody = script('backup', ['--url', `http://${silent}`, '--out', join(folder, 'x')])
-  await expect(nobody).rejects.toThrow(/ does not answer: .*ECONNREFUSED/)
   await server?.end('SIGTERM')
   server = await start('data')
   await expect(backup())
@@ -171,4 +168,38 @@ test('a local server that stands still is copied in the same form, into a folder
   const { stdout } = await script('backup', ['--portable', '--data', join(folder, 'restored'), '--out', out])
   expect(stdout).toMatch(/2 users, 4 rooms/)
   expect(readFileSync(join(out, 'backup.json'), 'utf8')).toContain('"drill.example"')
+})
+
+test(
+  'and goes into another server that is empty, which its own secret opens for that',
+  { timeout: 60_000 },
+  async () => {
+    const filling = newSecret('restore', Date.now())
+    const into = (more: Record<string, string> = {}) =>
+      script('restore', ['--from', join(folder, 'portable'), '--url', url()], { BACKUP_SECRET: filling, ...more })
+    server = await start('other', `--backup-secret=${filling}`)
+    await expect(into({ BACKUP_SECRET: newSecret('restore', Date.now()) })).rejects.toThrow(
+      'is not the secret of this backup',
+    )
+    expect((await into()).stdout).toMatch(/7 objects, 1 files\nRestart it now/)
+    await expect(into()).rejects.toThrow('This server has accounts already: a backup goes into an empty one')
+    const keyNow = async () => {
+      const answer = await fetch(`${url()}/_matrix/key/v2/server`)
+      return Object.keys(Object(fieldOf(await answer.json(), 'verify_keys')))
+    }
+    await server.end('SIGTERM')
+    server = await start('other')
+    const restored = await keyNow()
+    expect((await said(bob)).at(-1)).toBe('here I am')
+    await server.end('SIGTERM')
+    server = await start('restored')
+    expect(restored).toEqual(await keyNow())
+  },
+)
+
+test('a local copy of the folder goes into no deployed server: how it does is said', { timeout: 60_000 }, async () => {
+  const copy = join(folder, 'copied')
+  await script('backup', ['--data', join(folder, 'restored'), '--out', copy])
+  const wrong = script('restore', ['--from', copy, '--url', url()], { BACKUP_SECRET: newSecret('restore', Date.now()) })
+  await expect(wrong).rejects.toThrow(/is no backup that a deployed server takes\n {2}→ npm run backup -- --portable/)
 })
