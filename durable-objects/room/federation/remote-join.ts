@@ -85,6 +85,7 @@ async function joinOver(
   deps: JoinDeps,
   join: RemoteJoin,
   server: ServerName,
+  omitsMembers = mayLackMembers(room),
 ): Promise<Outcome<{ event_id: EventId }>> {
   const { roomId, user, content } = join
   const handshake = { server, roomId, user, membership: 'join', content } as const
@@ -92,7 +93,7 @@ async function joinOver(
   if (!prepared.ok) return prepared
   const { rules, pdu } = prepared
   const place = `${encodeURIComponent(roomId)}/${encodeURIComponent(pdu.event_id)}`
-  const path = `/_matrix/federation/v2/send_join/${place}${mayLackMembers(room) ? '?omit_members=true' : ''}`
+  const path = `/_matrix/federation/v2/send_join/${place}${omitsMembers ? '?omit_members=true' : ''}`
   const ended = new AbortController()
   const timer = setTimeout(() => ended.abort(), longestAnswer)
   try {
@@ -103,6 +104,8 @@ async function joinOver(
     if (!wasKnown) room.transactor.beginRoom(roomId, rules)
     const joined = await enter(room, deps, { rules, pdu, roomId, server, body: sent.response.body })
     if (!joined.ok && !wasKnown) await deps.forgetRoom()
+    // A server may not be good at leaving things out: the whole answer it has given all along.
+    if (!joined.ok && joined.reason === 'bad_gateway' && omitsMembers) return joinOver(room, deps, join, server, false)
     if (joined.ok) await addKnownRoom(deps.env, roomId)
     return joined
   } finally {
