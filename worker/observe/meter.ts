@@ -55,7 +55,15 @@ export function meter(env: Metered): void {
     }
     return results
   })
-  for (const method of ['put', 'list', 'createMultipartUpload']) countCalls(env.MEDIA, method, 'r2_class_a')
+  for (const method of ['put', 'list']) countCalls(env.MEDIA, method, 'r2_class_a')
+  wrap(env.MEDIA, 'createMultipartUpload', async (run) => {
+    units.r2_class_a += 1
+    const upload = await run()
+    // Each part is billed, and that they are put together; to give up is free.
+    if (typeof upload !== 'object' || upload === null) return upload
+    for (const method of ['uploadPart', 'complete']) countCalls(upload, method, 'r2_class_a')
+    return upload
+  })
   for (const method of ['get', 'head']) countCalls(env.MEDIA, method, 'r2_class_b')
 }
 
