@@ -7,7 +7,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
 import type { UserConsoleLog } from 'vitest'
-import type { Reporter, Vitest } from 'vitest/node'
+import type { Reporter, TestModule, Vitest } from 'vitest/node'
 
 const file = join(import.meta.dirname, '../fixtures/operation-tests.json')
 const root = join(import.meta.dirname, '../..')
@@ -34,13 +34,16 @@ export default class OperationRecorder implements Reporter {
     }
   }
 
-  onTestRunEnd(): void {
+  /** What broke off says too little: the files that passed are noted. */
+  onTestRunEnd(modules: readonly TestModule[]): void {
+    const passed = new Set(modules.filter((each) => each.ok()).map(({ moduleId }) => moduleId.slice(root.length + 1)))
     const before: Record<string, string> = existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : {}
-    for (const [name, operations] of this.#answered) before[name] = [...operations].toSorted().join(', ')
+    for (const [name, operations] of this.#answered)
+      if (passed.has(name)) before[name] = [...operations].toSorted().join(', ')
     const kept = Object.entries(before).filter(([name]) => existsSync(join(root, name)))
     const sorted = Object.fromEntries(kept.toSorted(([a], [b]) => (a < b ? -1 : 1)))
     writeFileSync(file, `${JSON.stringify(sorted, null, 1)}\n`)
-    console.log(`${this.#answered.size} test files noted`)
+    console.log(`${passed.size} test files noted`)
   }
 }
 
