@@ -278,10 +278,11 @@ export class FederationSenderDO extends DurableObject<Env> {
     return dumpStorage(this.ctx.storage, 'FEDERATION_SENDER', name)
   }
 
-  /** Takes a portion of a backup. After the last comes `end`. */
-  async load(portion: Portion): Promise<void> {
-    await loadPortion(this.ctx.storage, portion, () => migrate(this.ctx.storage, migrations))
-    if (portion.last) await this.ctx.storage.setAlarm(Date.now() + safetyNet)
+  /** Takes a portion of a backup; false where it is none. After the last comes `end`. */
+  async load(portion: Portion): Promise<boolean> {
+    const isLoaded = await loadPortion(this.ctx.storage, portion, () => migrate(this.ctx.storage, migrations))
+    if (isLoaded && portion.last) await this.ctx.storage.setAlarm(Date.now() + safetyNet)
+    return isLoaded
   }
 
   /** Forgets what is in memory: the next call finds an object that has just woken. Always fails. */

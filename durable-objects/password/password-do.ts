@@ -3,11 +3,15 @@
  *
  * An object for two reasons. Its CPU limit allows for a hash that is worth its name, the Worker's need not. And all
  * attempts on one account meet here, from whatever address and isolate, so that guesses can be counted. It stores
- * nothing: what it counts may be lost, and asking for a name leaves no trace.
+ * nothing: what it counts may be lost, and asking for a name leaves no trace. For its CPU limit it also reads and fills D1 for
+ * backups.
  */
 import { type BucketPolicy, drawToken } from '#protocol/token-bucket.ts'
 import { DurableObject } from 'cloudflare:workers'
 
+import { dumpDatabase } from '../../worker/backup/dump-database.ts'
+import { dumpLinesIn } from '../../worker/backup/dump-line.ts'
+import { loadLines } from '../../worker/backup/load-database.ts'
 import type { Env } from '../../worker/env.ts'
 import { settingsOf } from '../../worker/settings.ts'
 import { hashPassword, verifyNothing, verifyPassword } from './password-hash.ts'
@@ -53,6 +57,16 @@ export class PasswordDO extends DurableObject<Env> {
       hash === null ? nobody(password, passwordCost) : verifyPassword(password, hash, passwordCost)
     if (!matches && rateLimits) this.#fullAt.set(userId, fullAt)
     return { ok: true, matches, ...(matches && outdated ? { newHash: hashPassword(password, passwordCost) } : {}) }
+  }
+
+  async dumpDatabase(): Promise<Response> {
+    return dumpDatabase(this.env.DB)
+  }
+
+  /** Carries out lines of a backup; says how many rows had to be left out. Null where they are none. */
+  async loadDatabase(text: string): Promise<number | null> {
+    const lines = dumpLinesIn(text)
+    return lines ? loadLines(this.env.DB, lines) : null
   }
 
   #forgetFull(now: number): void {

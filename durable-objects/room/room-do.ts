@@ -855,10 +855,11 @@ export class RoomDO extends DurableObject<Env> {
     return dumpStorage(this.ctx.storage, 'ROOM', name)
   }
 
-  /** Takes a portion of a backup. After the last comes `end`. */
-  async load(portion: Portion): Promise<void> {
-    await loadPortion(this.ctx.storage, portion, () => renewRoom(this.ctx.storage, Date.now()))
-    if (portion.last) await this.ctx.storage.setAlarm(Date.now())
+  /** Takes a portion of a backup; false where it is none. After the last comes `end`. */
+  async load(portion: Portion): Promise<boolean> {
+    const isLoaded = await loadPortion(this.ctx.storage, portion, () => renewRoom(this.ctx.storage, Date.now()))
+    if (isLoaded && portion.last) await this.ctx.storage.setAlarm(Date.now())
+    return isLoaded
   }
 
   /** Forgets what is in memory: the next call finds an object that has just woken. Always fails. */

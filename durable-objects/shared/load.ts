@@ -4,22 +4,25 @@
  * The tables are made as the backup has them, and brought up to date when all rows are there: a migration that moves rows has
  * to find them. The caller then ends the object's life in memory, which knows nothing of its new rows.
  */
-import { type DumpLine, fromDumpValue } from '../../worker/backup/dump-line.ts'
+import { type DumpLine, dumpLinesIn, fromDumpValue } from '../../worker/backup/dump-line.ts'
 
 export interface Portion {
   /** Begins anew. */
   readonly first: boolean
   /** Nothing follows. */
   readonly last: boolean
-  readonly lines: readonly DumpLine[]
+  /** Lines of the backup. Read here and not before: the CPU limit of objects allows for it. */
+  readonly text: string
 }
 
-/** `finish` brings the tables up to date; it shares a transaction with the last rows. */
+/** `finish` brings the tables up to date; it shares a transaction with the last rows. False where that is no backup. */
 export async function loadPortion(
   storage: DurableObjectStorage,
-  { first, last, lines }: Portion,
+  { first, last, text }: Portion,
   finish: () => void,
-): Promise<void> {
+): Promise<boolean> {
+  const lines = dumpLinesIn(text)
+  if (!lines) return false
   if (first) {
     await storage.deleteAlarm()
     await storage.deleteAll()
@@ -28,6 +31,7 @@ export async function loadPortion(
     for (const line of lines) carryOut(storage, line)
     if (last) finish()
   })
+  return true
 }
 
 function carryOut({ sql, kv }: DurableObjectStorage, line: DumpLine): void {

@@ -869,9 +869,9 @@ export class UserSyncDO extends DurableObject<Env> {
     return dumpStorage(this.ctx.storage, 'USER_SYNC', name)
   }
 
-  /** Takes a portion of a backup. After the last comes `end`. */
-  async load(portion: Portion): Promise<void> {
-    await loadPortion(this.ctx.storage, portion, () => {
+  /** Takes a portion of a backup; false where it is none. After the last comes `end`. */
+  async load(portion: Portion): Promise<boolean> {
+    return loadPortion(this.ctx.storage, portion, () => {
       migrate(this.ctx.storage, migrations)
       this.#alarms.forget()
       this.#renew()

@@ -10,11 +10,10 @@ import { migrations } from '../../d1-migrations/index.ts'
 import type { Env } from '../env.ts'
 import { type Call, operation } from '../operation.ts'
 import { refuse } from '../refusal.ts'
+import { remote } from '../remote.ts'
 import { setUp } from '../set-up.ts'
 import { softwareVersion } from '../software.ts'
-import { dumpDatabase } from './dump-database.ts'
-import { type DumpLine, parseDumpLine } from './dump-line.ts'
-import { beginRestore, countRows, finishRestore, loadLines, restoreIn } from './load-database.ts'
+import { beginRestore, countRows, finishRestore, restoreIn } from './load-database.ts'
 import { objectOf } from './object-of.ts'
 import { demandBackupSecret } from './secret.ts'
 
@@ -61,7 +60,7 @@ export const backupDatabase = operation(
   { id: 'backupDatabase', auth },
   async ({ env, request }) => {
     demandBackupSecret(env, request, 'backup')
-    return dumpDatabase(env.DB)
+    return databaseReader(env).dumpDatabase()
   },
 )
 
@@ -123,7 +122,8 @@ export const restoreDatabase = operation(
   { id: 'restoreDatabase', auth },
   async (call) => {
     await demandRestore(call)
-    return { lost: await loadLines(call.env.DB, await linesOf(call.request)) }
+    const lost = await databaseReader(call.env).loadDatabase(await textOf(call.request))
+    return lost === null ? refuseLines() : { lost }
   },
 )
 
@@ -132,7 +132,8 @@ export const restoreObject = operation('POST /_hearth/restore/object', { id: 're
   const { env, query, request } = call
   const { object } = objectOf(env, query)
   const last = query.has('last')
-  await object.load({ first: query.has('first'), last, lines: await linesOf(request) })
+  const portion = { first: query.has('first'), last, text: await textOf(request) }
+  if (!(await object.load(portion))) refuseLines()
   // Its answer is that it died.
   if (last) await object.end().catch(() => undefined)
   return {}
@@ -200,13 +201,18 @@ async function demandRestore({ env, request }: Pick<Call<'/', 'none', unknown>, 
   if ((await restoreIn(env.DB)) === undefined) refuse('forbidden', 'No restore is under way')
 }
 
-async function linesOf(request: Request): Promise<DumpLine[]> {
+/** The object that has the CPU time to read and write so much. */
+function databaseReader(env: Env) {
+  return remote(env.PASSWORD, 'backup')
+}
+
+async function textOf(request: Request): Promise<string> {
   if (Number(request.headers.get('Content-Length')) > maxPortion) refuse('too_large')
-  const text = await request.text()
-  return text
-    .split('\n')
-    .filter((line) => line !== '')
-    .map((line) => parseDumpLine(line) ?? refuse('bad_json', 'That is no line of a backup'))
+  return request.text()
+}
+
+function refuseLines(): never {
+  return refuse('bad_json', 'That is no line of a backup')
 }
 
 function keyIn(query: URLSearchParams): string {

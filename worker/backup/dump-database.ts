@@ -53,7 +53,8 @@ export async function dumpDatabase(db: D1Database, { mostAtOnce, pageSize } = us
     yield JSON.stringify({ end: count })
   }
   const wanted = lines()
-  const stream = new ReadableStream<Uint8Array>({
+  const stream = new ReadableStream({
+    type: 'bytes',
     async pull(controller) {
       const { done, value } = await wanted.next()
       if (done) controller.close()

@@ -35,6 +35,13 @@ export function parseDumpLine(text: string): DumpLine | undefined {
   }
 }
 
+/** All lines of a text; undefined where one is none. */
+export function dumpLinesIn(text: string): DumpLine[] | undefined {
+  const lines = text.split('\n').filter((line) => line !== '')
+  const parsed = lines.map(parseDumpLine).filter((line) => line !== undefined)
+  return parsed.length === lines.length ? parsed : undefined
+}
+
 export function toDumpValue(value: unknown): DumpValue {
   if (value === null || typeof value === 'string' || typeof value === 'number') return value
   if (value instanceof ArrayBuffer) return { bytes: encodeBase64Unpadded(new Uint8Array(value)) }

@@ -7,7 +7,7 @@ import { remote } from '../remote.ts'
 
 interface Copied {
   dump(name: string): Promise<Response>
-  load(portion: Portion): Promise<void>
+  load(portion: Portion): Promise<boolean>
   end(): Promise<void>
 }
 
