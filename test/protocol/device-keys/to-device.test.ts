@@ -1,6 +1,6 @@
 /** How messages to devices are split into EDUs. */
 import type { JsonObject } from '#protocol/json/json.ts'
-import { array, assert, integer, property } from 'fast-check'
+import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 
 import { isDeliverable, isToDeviceType, splitMessages } from '#protocol/device-keys/to-device.ts'
@@ -25,9 +25,9 @@ describe('messages', () => {
   })
 
   test('are all there, once, in order, in parts of limited size; and split the same way again', () => {
-    const sizes = array(array(integer({ min: 20, max: 40_000 }), { maxLength: 12 }), { maxLength: 6 })
-    assert(
-      property(sizes, (users) => {
+    const sizes = fc.array(fc.array(fc.integer({ min: 20, max: 40_000 }), { maxLength: 12 }), { maxLength: 6 })
+    fc.assert(
+      fc.property(sizes, (users) => {
         const wanted = new Map(
           users.map((devices, user) => [
             `@u${user}:x`,
