@@ -2,10 +2,10 @@
 import { operation } from '../operation.ts'
 
 /**
- * Clients of before v1.1 look for an `r0`. Later than v1.12 are operations for administrators, among others, which are not
- * all here; what is here of them answers all the same.
+ * Clients of before v1.1 look for an `r0`. What is not here of these versions (application services, signing in by OAuth 2.0
+ * or another site) is optional, and clients are told so by `M_UNRECOGNIZED` and by the list of login flows.
  */
-const versions = ['r0.6.1', ...Array.from({ length: 12 }, (_, index) => `v1.${index + 1}`)]
+const versions = ['r0.6.1', ...Array.from({ length: 19 }, (_, index) => `v1.${index + 1}`)]
 
 /** Only what is not in the specification yet, or was asked for by this name before it was. */
 const unstableFeatures = {

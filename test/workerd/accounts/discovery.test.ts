@@ -7,7 +7,7 @@ import { ask } from './servers.ts'
 test('the versions of the specification', async () => {
   const { status, body } = await anonymous.get<{ versions: string[] }>('/_matrix/client/versions')
   expect(status).toBe(200)
-  expect(body.versions).toEqual(expect.arrayContaining(['r0.6.1', 'v1.1', 'v1.12']))
+  expect(body.versions).toEqual(expect.arrayContaining(['r0.6.1', 'v1.1', 'v1.19']))
   expect(body.versions).toHaveLength(13)
 })
 
