@@ -1,6 +1,6 @@
 /** What is done once however often it is asked for: keeping equal bytes, fetching a file, looking at a picture. */
 import { createExecutionContext, waitOnExecutionContext } from 'cloudflare:test'
-import { env } from 'cloudflare:workers'
+import { env, exports } from 'cloudflare:workers'
 import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 
 import { frameOf } from '../../../r2-media/multipart-mixed.ts'
@@ -118,6 +118,18 @@ describe("another server's file", () => {
     for (const reply of await Promise.all(whole)) expect(reply.bytes).toEqual(picture)
     for (const reply of await Promise.all(small)) expect([reply.status, reply.bytes.length > 0]).toEqual([200, true])
     expect(asked).toEqual(['many'])
+  })
+
+  it('that a slow client looks at first keeps nobody else waiting, and the slow one gets all of it', async () => {
+    const large = Uint8Array.from({ length: 900_000 }, (_, index) => index % 251)
+    const asked = remoteAnswers(() => multipart(large, 'application/octet-stream'))
+    const path = `/_matrix/client/v1/media/download/${remote}/slow`
+    const headers = { Authorization: `Bearer ${alice.accessToken}` }
+    // It has its headers, and does not read yet.
+    const slow = await exports.default.fetch(new Request(serverUrl + path, { headers }))
+    expect((await download(bob.accessToken, `${remote}/slow`)).bytes).toEqual(large)
+    expect(new Uint8Array(await slow.arrayBuffer())).toEqual(large)
+    expect(asked).toEqual(['slow'])
   })
 
   it('that could not be had is asked for again by the next, who waits for nobody', async () => {
