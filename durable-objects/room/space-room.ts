@@ -19,7 +19,7 @@ import { isServerAllowedIn } from './federation/server-access.ts'
 import type { Membership } from './reader.ts'
 import { restrictionOf } from './restricted-join.ts'
 import type { Room } from './room.ts'
-import { eventColumns, type EventRow, type StoredEvent } from './stored-event.ts'
+import type { StoredEvent } from './stored-event.ts'
 
 /** Who asks: a user, another server for its users, or somebody unknown. */
 export interface Asking {
@@ -102,16 +102,14 @@ function isMember({ reader }: Room, { reader: user, origin }: Asking): boolean {
 /** Rooms that one space is read for at most. */
 const maxChildren = 1000
 
-const childrenQuery =
-  `SELECT ${eventColumns} FROM events WHERE nid IN (SELECT event_nid FROM current_state WHERE type = 'm.space.child') ` +
-  `LIMIT ${maxChildren}`
+const childrenQuery = `SELECT event_nid AS nid FROM current_state WHERE type = 'm.space.child' LIMIT ${maxChildren}`
 
 /** Spec: client-server-api/#mspacechild, `via`: "When not present or invalid, the child room is not considered to be part of the space." */
 function childrenOf({ reader }: Room): SpaceChild[] {
-  return reader.sql
-    .exec<EventRow>(childrenQuery)
-    .toArray()
-    .map((row) => reader.fromRow(row))
+  const nids = [...reader.sql.exec<{ nid: number }>(childrenQuery)].map(({ nid }) => nid)
+  // Page after page asks for them: events that are in memory are not read again.
+  return reader
+    .events(nids)
     .filter(({ pdu }) => hasVia(pdu.content))
     .sort(inOrder)
     .flatMap((event) => {
