@@ -27,6 +27,8 @@ declare module 'vitest' {
   interface ProvidedContext {
     hearth: Server
     synapse: Server
+    /** File of the authority that both trust, PEM. */
+    ca: string
     /** POST here `/cut`, `/heal`, `/kill-Hearth`, `/start-Hearth`, `/kill-Synapse` or `/start-Synapse`. */
     switchboard: string
   }
@@ -93,6 +95,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   const address = switchboard.address()
   project.provide('hearth', hearth.server)
   project.provide('synapse', synapse.server)
+  project.provide('ca', ca)
   project.provide('switchboard', `http://127.0.0.1:${typeof address === 'object' ? address?.port : ''}`)
 
   return async () => {
