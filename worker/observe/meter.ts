@@ -76,10 +76,20 @@ export function meterStorage(storage: object): void {
     if (typeof cursor !== 'object' || cursor === null) return cursor
     // Rows are read as the cursor is; what was counted of it already is kept beside it.
     for (const method of ['toArray', 'one', 'next']) wrap(cursor, method, (read, of) => settled(of, read))
+    wrap(cursor, Symbol.iterator, (iterate, of) => {
+      const iterator = iterate()
+      if (typeof iterator !== 'object' || iterator === null) return iterator
+      cursors.set(iterator, of)
+      wrap(iterator, 'next', (read, self) => settled(cursors.get(self) ?? self, read))
+      return iterator
+    })
     settle(cursor)
     return cursor
   })
 }
+
+/** Where a loop over a cursor reads from. */
+const cursors = new WeakMap<object, object>()
 
 /** An alarm rang, which is billed as a request. */
 export function meterAlarm(): void {
@@ -97,7 +107,7 @@ function settled(cursor: object, read: () => unknown): unknown {
 }
 
 function settle(cursor: object): void {
-  const [read, written] = [Number(field(cursor, 'rowsRead')), Number(field(cursor, 'rowsWritten'))]
+  const [read, written] = [Number(field(cursor, 'rowsRead') ?? 0), Number(field(cursor, 'rowsWritten') ?? 0)]
   const before = soFar.get(cursor) ?? { read: 0, written: 0 }
   units.object_rows_read += read - before.read
   units.object_rows_written += written - before.written
@@ -131,7 +141,7 @@ function countCalls(object: object, method: string, unit: Unit): void {
 }
 
 /** Puts `around` about a method of an object's class, once. */
-function wrap(object: object, method: string, around: (run: () => unknown, self: object) => unknown): void {
+function wrap(object: object, method: string | symbol, around: (run: () => unknown, self: object) => unknown): void {
   const owner = Reflect.getPrototypeOf(object)
   const original: unknown = owner && Reflect.get(owner, method, object)
   if (!owner || typeof original !== 'function' || wrapped.has(original)) return
