@@ -107,7 +107,9 @@ export async function deployServer(wishes: Wishes, world: World): Promise<void> 
   }
 
   if (deployed?.secrets.includes('BACKUP_SECRET')) {
-    say('The secret BACKUP_SECRET is set: whoever has it can copy the whole server. Unless that is your wish, or a backup runs:')
+    say(
+      'The secret BACKUP_SECRET is set: whoever has it can copy the whole server. Unless that is your wish, or a backup runs:',
+    )
     say(`  npx wrangler secret delete BACKUP_SECRET --name ${wishes.worker}`)
   }
   const databaseId = known ?? (await createDatabase(wrangler, wishes.worker))
