@@ -255,12 +255,12 @@ describe('a server that fails', () => {
     if (!there) throw new Error('nobody')
     const room = await roomWith(there)
     // A flag and not a promise: one that is made here and waited for in an object can stop the runtime for good.
-    let isOver = false
+    const wait = { isOver: false }
     serversAnswer({
       [there.name]: async (request) => {
         if (!request.path.includes('/send/') || there.tried > 0) return there.answer(request)
         there.tried++
-        while (!isOver) await new Promise((resolve) => setTimeout(resolve, 5))
+        while (!wait.isOver) await new Promise((resolve) => setTimeout(resolve, 5))
         return Response.json({ errcode: 'M_UNKNOWN' }, { status: 502 })
       },
     })
@@ -268,7 +268,7 @@ describe('a server that fails', () => {
     await say(room, alice, 'too early')
     await eventually(() => expect(there.tried).toBe(1))
     await sender().heardFrom(there.name)
-    isOver = true
+    wait.isOver = true
     await goneSilent(there)
     expect((await failing(there.name))[0]?.at).toBeLessThan(before + retryDelay(1, 0))
     await eventually(() => expect(there.said).toEqual(['too early']))
