@@ -31,9 +31,10 @@ export function highestUpTo(reader: Reader, upTo: number): HistoryPoint | undefi
   const to = Math.min(upTo, reader.header().pos)
   // Few events mostly came since the token was given: the first ones from above are looked at before anything else.
   const above = 'SELECT depth, nid, pos FROM events WHERE outcome = 0 ORDER BY depth DESC, nid DESC LIMIT ?'
-  for (const { depth, nid, pos } of sql.exec<PointRow & { pos: number | null }>(above, probe)) {
-    if (pos === null || pos <= to) return { depth, nid }
-  }
+  // A cursor that is not read to its end keeps the object from dropping tables, as joins do.
+  const first = sql.exec<PointRow & { pos: number | null }>(above, probe).toArray()
+  const found = first.find(({ pos }) => pos === null || pos <= to)
+  if (found) return { depth: found.depth, nid: found.nid }
   const filled = 'SELECT depth, nid FROM events WHERE outcome = 0 AND pos IS NULL ORDER BY depth DESC, nid DESC LIMIT 1'
   const block = noteBlocks(reader, Math.floor((to + 1) / span))
   const peak =

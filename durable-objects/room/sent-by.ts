@@ -27,20 +27,25 @@ export function sentBy({ reader: { sql } }: Room, user: UserId, after: number): 
     .one()
   if (last === null) return { events: [] }
   const rows = sql.exec<{ nid: number; event_id: string; json: string }>(
-    'SELECT nid, event_id, json FROM events WHERE nid > ? AND nid <= ? AND sender = ? AND outcome = 0 ORDER BY nid',
+    `SELECT nid, event_id, json FROM (
+       SELECT nid, event_id, json, sum(length(json)) OVER (ORDER BY nid) - length(json) AS before
+       FROM events WHERE nid > ? AND nid <= ? AND sender = ? AND outcome = 0
+     ) WHERE before < ? ORDER BY nid`,
     after,
     last,
     user,
+    pageSize,
   )
   const events: JsonObject[] = []
   let size = 0
+  let end = last
   for (const { nid, event_id, json } of rows) {
     const event: unknown = JSON.parse(json)
     if (!isObject(event)) continue
     const fields = ['type', 'state_key', 'content', 'origin_server_ts'].map((name) => [name, own(event, name)])
     events.push({ event_id, ...Object.fromEntries(fields.filter(([, value]) => value !== undefined)) })
     size += json.length
-    if (size > pageSize) return { events, next: nid }
+    if (size >= pageSize) end = nid
   }
-  return { events, next: last }
+  return { events, next: end }
 }

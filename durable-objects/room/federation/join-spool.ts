@@ -1,6 +1,6 @@
 /**
  * Where the events of a join's answer wait until all are there: only then is it known in which order they can be judged.
- * The table exists while a join is under way, or while the whole state is fetched after one that left out members.
+ * It has rows while a join is under way, or while the whole state is fetched after one that left out members.
  */
 import { AuthOrder } from '#protocol/events/auth-order.ts'
 import { pduFromStored } from '#protocol/events/event-format.ts'
@@ -24,10 +24,10 @@ export class JoinSpool {
     this.#sql = sql
     this.#rules = rules
     this.#table = table
-    if (table === 'join_spool') this.end()
     sql.exec(
       `CREATE TABLE IF NOT EXISTS ${table}(event_id TEXT PRIMARY KEY, auth TEXT NOT NULL, is_state INTEGER NOT NULL, json TEXT NOT NULL) WITHOUT ROWID`,
     )
+    if (table === 'join_spool') this.end()
   }
 
   /** Events that were verified. One that is told twice, as state and as auth event, is state. */
@@ -81,8 +81,9 @@ export class JoinSpool {
     this.#sql.exec(query, JSON.stringify(eventIds))
   }
 
+  /** Emptied and not dropped: SQLite drops no table while any cursor of the object has more to read. */
   end(): void {
-    this.#sql.exec(`DROP TABLE IF EXISTS ${this.#table}`)
+    this.#sql.exec(`DELETE FROM ${this.#table}`)
   }
 }
 

@@ -51,7 +51,7 @@ export function partingDepth(room: Room, server: ServerName): number {
   const depth = Math.max(depthOf(server), farewells(room).length > 0 ? depthOf(reader.serverName) : 0)
   const merges = `SELECT nid FROM events WHERE pos IS NOT NULL AND json_array_length(json, '$.prev_events') > 1
     ORDER BY pos DESC LIMIT ${maxMerges}`
-  for (const { nid } of reader.sql.exec<{ nid: number }>(merges)) {
+  for (const { nid } of reader.sql.exec<{ nid: number }>(merges).toArray()) {
     const event = reader.eventOf(nid)
     if (event.depth > depth && partedBy(room, event).has(server)) return event.depth
   }

@@ -39,6 +39,22 @@ test('of two stays in a room a server gets the newest events of each: those of o
   expect(told.slice(-50)).toEqual(Array.from({ length: 50 }, (_, index) => `word ${index + 10}`))
 })
 
+test('is possible while somebody has not read the room to the end', async () => {
+  const far = await otherServer('reading.test:8448')
+  const alice = await registerUser('reading-alice')
+  const room = new FarRoom(far)
+  serversAnswer({ [far.name]: (asked) => room.answer(asked) })
+  const join = () => ok(alice.post(`/join/${encodeURIComponent(room.roomId)}?via=${far.name}`))
+  await join()
+  await ok(alice.post(at(room.roomId, '/leave')))
+  const reading = await withRoom(roomObject(room.roomId), ({ reader }) => {
+    const cursor = reader.sql.exec('SELECT nid FROM events')
+    return { begun: cursor.next().done, cursor }
+  })
+  expect(reading.begun).not.toBe(true)
+  await join()
+})
+
 test('what comes late from before a server entered is shown, and is no end that it merges anew', async () => {
   const far = await otherServer('late.test:8448')
   const alice = await registerUser('late-alice')
