@@ -38,11 +38,16 @@ const said = {
 
 const keptAnswer = v.variant('kind', [
   v.object({ kind: v.literal('made'), properties: jsonObject }),
-  v.object({ kind: v.literal('failed'), reason: v.picklist(['forbidden', 'bad_gateway']), message: v.string() }),
+  // An earlier version kept `bad_gateway` for what is not found.
+  v.object({
+    kind: v.literal('failed'),
+    reason: v.picklist(['forbidden', 'not_found', 'bad_gateway']),
+    message: v.string(),
+  }),
 ])
 type KeptAnswer = v.InferOutput<typeof keptAnswer>
 
-/** The Open Graph object. Refuses what is no web address with M_INVALID_PARAM, and with 502 where nothing answers. */
+/** The Open Graph object. Refuses what is no web address with M_INVALID_PARAM, and with M_NOT_FOUND where nothing answers: no fault of ours. */
 export async function urlPreview(call: PreviewCall, text: string): Promise<JsonObject> {
   const url = text.length <= maxUrlLength ? URL.parse(text) : null
   if (!url || !/^https?:$/.test(url.protocol)) return refuse('invalid_param', 'url must be an http or https URL')
@@ -62,7 +67,7 @@ export async function urlPreview(call: PreviewCall, text: string): Promise<JsonO
     }
     await scheduler.wait(pauseMs)
   }
-  return refuse('bad_gateway', 'The page takes too long')
+  return refuse('not_found', 'The page takes too long')
 }
 
 async function fetchAndKeep({ env, settings }: PreviewCall, url: URL, key: PreviewKey): Promise<KeptAnswer> {
@@ -73,7 +78,7 @@ async function fetchAndKeep({ env, settings }: PreviewCall, url: URL, key: Previ
       ? { kind: 'made', properties: made.properties }
       : {
           kind: 'failed',
-          reason: made.kind === 'refused_address' ? 'forbidden' : 'bad_gateway',
+          reason: made.kind === 'refused_address' ? 'forbidden' : 'not_found',
           message: said[made.kind],
         }
     await settlePreview(env, key, {
@@ -88,7 +93,8 @@ async function fetchAndKeep({ env, settings }: PreviewCall, url: URL, key: Previ
 }
 
 function told(answer: KeptAnswer): JsonObject {
-  return answer.kind === 'made' ? answer.properties : refuse(answer.reason, `No preview: ${answer.message}`)
+  if (answer.kind === 'made') return answer.properties
+  return refuse(answer.reason === 'forbidden' ? 'forbidden' : 'not_found', `No preview: ${answer.message}`)
 }
 
 /** Languages as a header may name them, and not so many that each client has its own. */
