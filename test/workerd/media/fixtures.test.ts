@@ -10,6 +10,7 @@ import { beforeAll, describe, expect, it } from 'vitest'
 import { downscaler, type Pixels } from '../../../r2-media/downscale.ts'
 import { pictureInfo } from '../../../r2-media/picture-info.ts'
 import { decodePng, encodePng } from '../../../r2-media/png.ts'
+import hostile from '../../fixtures/media/hostile.json' with { type: 'json' }
 import pictures from '../../fixtures/media/pictures.json' with { type: 'json' }
 import { registerUser, type User } from '../client.ts'
 import { ask, download, type Reply, upload } from './media.ts'
@@ -20,8 +21,9 @@ beforeAll(async () => {
   alice = await registerUser('alice')
 })
 
-type Name = keyof typeof pictures
-const bytesOf = (name: Name) => Uint8Array.from(atob(pictures[name]), (c) => c.charCodeAt(0))
+const files = { ...pictures, ...hostile }
+type Name = keyof typeof files
+const bytesOf = (name: Name) => Uint8Array.from(atob(files[name]), (c) => c.charCodeAt(0))
 
 const thumbnail = (file: string, query: string) =>
   ask(`/_matrix/client/v1/media/thumbnail/${file}?${query}`, { token: alice.accessToken })
@@ -145,14 +147,12 @@ function bomb(width: number, height: number, rows: number): Uint8Array {
   return new Uint8Array([...header, ...chunk, ...png.subarray(-12)])
 }
 
-const svg = '<svg xmlns="http://www.w3.org/2000/svg" width="99" height="99"><script>alert(1)</script></svg>'
-const html = '<!DOCTYPE html><script>alert(1)</script>'
-const zip = Uint8Array.from([0x50, 0x4b, 5, 6, ...Array.from({ length: 18 }, () => 0)])
+const [svg, html, zip] = [bytesOf('script.svg'), bytesOf('script.html'), bytesOf('empty.zip')]
 
 describe('nothing is decoded of', () => {
   const avif = bytesOf('picture.avif')
   it.each<readonly [string, Uint8Array]>([
-    ['a PNG of 50,000 × 50,000', claiming('rgb.png', 16, 0, 0, 0xc3, 0x50, 0, 0, 0xc3, 0x50)],
+    ['a PNG of 50,000 × 50,000', bytesOf('huge.png')],
     ['a GIF of 50,000 × 50,000', claiming('still.gif', 6, 0x50, 0xc3, 0x50, 0xc3)],
     ['a WebP of 50,000 × 50,000', claiming('translucent.webp', 24, 0x4f, 0xc3, 0, 0x4f, 0xc3, 0)],
     [
@@ -233,7 +233,7 @@ describe('what is no picture', () => {
     ['an SVG with a script', svg],
     ['a page', html],
     ['a ZIP', zip],
-    ['a PDF', '%PDF-1.7\n'],
+    ['a PDF', bytesOf('short.pdf')],
     ['nothing', ''],
     ['a picture of 0 × 0', claiming('rgb.png', 16, 0, 0, 0, 0, 0, 0, 0, 0)],
   ])('has no thumbnail: %s', async (_, body) => {
@@ -255,8 +255,7 @@ describe('what is no picture', () => {
   })
 
   it('but both a GIF and a page: the page is saved, the GIF is a picture', async () => {
-    const polyglot = new Uint8Array([...bytesOf('still.gif'), ...new TextEncoder().encode(html)])
-    const file = await upload(alice.accessToken, polyglot, { type: 'text/html' })
+    const file = await upload(alice.accessToken, bytesOf('gif-and-page.gif'), { type: 'text/html' })
     expect((await download(alice.accessToken, file)).headers.get('Content-Disposition')).toBe('attachment')
     const { bytes, headers } = await thumbnail(file, small)
     expect([headers.get('Content-Type'), new TextDecoder().decode(bytes).includes('script')]).toEqual([
