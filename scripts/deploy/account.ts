@@ -89,6 +89,13 @@ export async function hasBucket(wrangler: Wrangler, name: string): Promise<boole
   return output.split('\n').some((line) => /^name:\s+(\S+)\s*$/.exec(line)?.[1] === name)
 }
 
+/** Files in a bucket, as the account counts them: some minutes late. */
+export async function filesIn(wrangler: Wrangler, name: string): Promise<number> {
+  const info = await ask(wrangler, ['r2', 'bucket', 'info', name, '--json'])
+  // Written for people: "1,234".
+  return isObject(info) ? Number(textIn(info, 'object_count').replaceAll(/\D/g, '')) : 0
+}
+
 export async function createBucket(wrangler: Wrangler, name: string): Promise<void> {
   must(await wrangler(['r2', 'bucket', 'create', name]))
 }

@@ -12,6 +12,7 @@ import {
   type Deployed,
   DeployError,
   findDatabase,
+  filesIn,
   hasBucket,
   must,
   putSecret,
@@ -112,10 +113,18 @@ export async function deployServer(wishes: Wishes, world: World): Promise<void> 
     )
     say(`  npx wrangler secret delete BACKUP_SECRET --name ${wishes.worker}`)
   }
-  const databaseId = known ?? (await createDatabase(wrangler, wishes.worker))
-  say(`Database ${wishes.worker}: ${known === undefined ? 'made' : 'there'}`)
   const bucket = bucketOf(wishes.worker)
   const hadBucket = await hasBucket(wrangler, bucket)
+  const isNew = !deployed && (!state || state.empty)
+  const files = hadBucket && isNew ? await filesIn(wrangler, bucket) : 0
+  if (files > 0) {
+    throw new DeployError({
+      what: `the bucket ${bucket} in this account belongs to something else: it holds ${files} files, and there is no server yet`,
+      next: 'give --worker NAME, after which database and bucket are named too; nothing was changed',
+    })
+  }
+  const databaseId = known ?? (await createDatabase(wrangler, wishes.worker))
+  say(`Database ${wishes.worker}: ${known === undefined ? 'made' : 'there'}`)
   if (!hadBucket) await createBucket(wrangler, bucket)
   say(`Bucket ${bucket}: ${hadBucket ? 'there' : 'made'}`)
 

@@ -231,6 +231,13 @@ const hostile: [what: string, account: Account, wishes: Partial<Wishes>, message
     '--worker NAME',
   ],
   [
+    'a foreign bucket',
+    { ...emptyAccount(), buckets: ['hearth-media'], files: 1234 },
+    flags,
+    'belongs to something else: it holds 1234 files',
+    '--worker NAME',
+  ],
+  [
     'a newer database',
     running({
       databases: { hearth: inhabited({ applied: [...applied, { position: 99, name: '0099_later', hash: 'x' }] }) },

@@ -10,6 +10,8 @@ export interface Account {
   worker?: { vars: Record<string, string>; classes: string[]; secrets: string[] }
   databases: Record<string, Tables>
   buckets: string[]
+  /** In each bucket. */
+  files?: number
   /** Fails the first command that begins with this, with these words. */
   fault?: { command: string; words: string }
 }
@@ -103,6 +105,9 @@ export function recordedWrangler(account: Account, deploy: () => Record<string, 
     if (command === 'r2 bucket list') {
       const list = account.buckets.map((name) => `name:           ${name}\ncreation_date:  2026-11-21T06:00:00.000Z`)
       return good(`Listing buckets...\n${list.join('\n\n')}\n`)
+    }
+    if (command.startsWith('r2 bucket info')) {
+      return good({ name: args[3], object_count: (account.files ?? 0).toLocaleString('en'), bucket_size: '1 kB' })
     }
     if (command.startsWith('r2 bucket create')) {
       account.buckets.push(args[3] ?? '')
