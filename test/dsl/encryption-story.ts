@@ -76,13 +76,17 @@ export function tellEncryptionStory(open: () => Promise<Homes>, messages: number
   /** All these devices read everything that was said from `from` on; clients put what they sent themselves anywhere. */
   async function allRead(devices: readonly MatrixClient[], from = 0): Promise<void> {
     for (const client of devices) {
+      const message = `what ${client.getSafeUserId()} reads at ${client.baseUrl}, device ${devices.indexOf(client) + 1}`
       await expect
-        .poll(async () => {
-          await decryptAgain(client, roomId)
-          return bodiesOf(client, roomId)
-            .slice(-(said.length - from))
-            .toSorted()
-        }, patience)
+        .poll(
+          async () => {
+            await decryptAgain(client, roomId)
+            return bodiesOf(client, roomId)
+              .slice(-(said.length - from))
+              .toSorted()
+          },
+          { ...patience, message },
+        )
         .toEqual(said.slice(from).toSorted())
     }
   }
