@@ -32,6 +32,12 @@ export interface SettingVariables {
   readonly TURN_URIS?: string
   /** `static-auth-secret` of the TURN servers. */
   readonly TURN_SHARED_SECRET?: string
+  /** ID of a TURN key of Cloudflare, in place of servers of one's own. */
+  readonly TURN_KEY_ID?: string
+  /** The API token of that key. */
+  readonly TURN_KEY_API_TOKEN?: string
+  /** Development only: base URL of what stands in for Cloudflare's service. */
+  readonly TURN_SERVICE_URL?: string
   /** Sender of the server's mail, such as Matrix <matrix@example.org>; without it there is no mail. */
   readonly MAIL_FROM?: string
   /** URL of an HTTP mail API that takes a POST of JSON; without it the EMAIL binding carries mail. */

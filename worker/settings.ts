@@ -7,15 +7,10 @@ import type { SettingVariables } from './setting-variables.ts'
 import { mailSettings, type MailSettings, registrationEmail } from './settings/mail.ts'
 import { SettingError } from './settings/setting-error.ts'
 import { terms, type Terms } from './settings/terms.ts'
+import { turnSettings, type TurnSettings } from './settings/turn.ts'
 
 export type Registration = 'open' | 'token' | 'closed'
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error'
-
-export interface TurnSettings {
-  readonly uris: readonly string[]
-  /** Shared with the TURN servers. */
-  readonly secret: string
-}
 
 export interface SupportSettings {
   /** User IDs and mail addresses. */
@@ -109,7 +104,7 @@ function parseSettings(env: SettingVariables): Settings {
     freezesUnauthenticatedMedia:
       oneOf('FREEZE_UNAUTHENTICATED_MEDIA', env.FREEZE_UNAUTHENTICATED_MEDIA, ['on', 'off']) === 'on',
     urlPreviews: oneOf('URL_PREVIEWS', env.URL_PREVIEWS, ['off', 'on']) === 'on',
-    turn: turnServers(env),
+    turn: turnSettings(env),
     queryAccessTokens: oneOf('QUERY_ACCESS_TOKENS', env.QUERY_ACCESS_TOKENS, ['on', 'off']) === 'on',
     support: { contacts: contacts(env), page: webAddress('SUPPORT_PAGE', env.SUPPORT_PAGE) },
     liveKitUrl: webAddress('LIVEKIT_SERVICE_URL', env.LIVEKIT_SERVICE_URL),
@@ -121,16 +116,6 @@ function parseSettings(env: SettingVariables): Settings {
     presence: oneOf('PRESENCE', env.PRESENCE, ['off', 'on']) === 'on',
     allowPrivateAddresses: oneOf('ALLOW_PRIVATE_ADDRESSES', env.ALLOW_PRIVATE_ADDRESSES, ['off', 'on']) === 'on',
   }
-}
-
-/** Nothing without the secret: nobody could use the servers. It is no variable, so the check before a deployment lacks it. */
-function turnServers(env: SettingVariables): TurnSettings | undefined {
-  const uris = (env.TURN_URIS ?? '').split(/[\s,]+/).filter((uri) => uri !== '')
-  const wrong = uris.find((uri) => !/^turns?:\S+$/.test(uri))
-  if (wrong !== undefined)
-    throw new SettingError(`TURN_URIS must be turn: or turns: URIs, not ${JSON.stringify(wrong)}`)
-  const secret = env.TURN_SHARED_SECRET
-  return uris.length > 0 && secret ? { uris, secret } : undefined
 }
 
 function contacts({ SUPPORT_CONTACTS = '' }: SettingVariables): string[] {

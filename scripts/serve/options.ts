@@ -182,6 +182,20 @@ const table = {
     help: 'whom to ask about this server: user IDs and mail addresses',
   },
   'support-page': { env: 'SUPPORT_PAGE', value: 'URL', help: 'a page that helps its users', check: isBaseUrl },
+  'turn-uris': { env: 'TURN_URIS', value: 'LIST', help: "TURN servers of one's own, for calls" },
+  'turn-shared-secret': { env: 'TURN_SHARED_SECRET', value: 'SECRET', help: 'their static-auth-secret' },
+  'turn-key-id': {
+    env: 'TURN_KEY_ID',
+    value: 'ID',
+    help: "a TURN key of Cloudflare, in place of servers of one's own",
+  },
+  'turn-key-api-token': { env: 'TURN_KEY_API_TOKEN', value: 'TOKEN', help: 'its API token' },
+  'turn-service-url': {
+    env: 'TURN_SERVICE_URL',
+    value: 'URL',
+    help: "for development, with --allow-private-addresses: what stands in for Cloudflare's service",
+    check: isBaseUrl,
+  },
   'livekit-service-url': {
     env: 'LIVEKIT_SERVICE_URL',
     value: 'URL',
@@ -307,6 +321,11 @@ const passedOn = [
   'query-access-tokens',
   'support-contacts',
   'support-page',
+  'turn-uris',
+  'turn-shared-secret',
+  'turn-key-id',
+  'turn-key-api-token',
+  'turn-service-url',
   'livekit-service-url',
 ] as const
 

@@ -5,6 +5,7 @@
  */
 import { parseRoomId } from '#protocol/identifiers/room-id.ts'
 
+import { askForCredentials } from '../calls/cloudflare-turn.ts'
 import { examineOutside } from '../doctor/examine.ts'
 import { bad, doubt, type Finding, good } from '../doctor/findings.ts'
 import { surroundingsInside } from '../doctor/from-inside.ts'
@@ -68,8 +69,11 @@ function asFinding({ about, state, what, next = 'look into the log' }: Check): F
 
 async function checksOf(env: Env, settings: Settings, requester: Requester): Promise<Check[]> {
   const looks = looksAt(env, settings, requester)
-  const bindings = await Promise.all(looks.map(([about, look]) => tried(about, look)))
-  return [...bindings, mail(env), push()]
+  const [bindings, turn] = await Promise.all([
+    Promise.all(looks.map(([about, look]) => tried(about, look))),
+    turnServers(settings),
+  ])
+  return [...bindings, mail(env), push(), turn]
 }
 
 function looksAt(
@@ -104,6 +108,27 @@ function mail(env: Env): Check {
   if (mailerOf(env)) return { about: 'Mail', state: 'good', what: 'is set up' }
   const next = 'MAIL_FROM in wrangler.toml, with MAIL_URL or the binding EMAIL'
   return { about: 'Mail', state: 'off', what: 'forgotten passwords cannot be set anew by mail', next }
+}
+
+/** Cloudflare's are asked for credentials; whether servers of one's own take ours, they alone know. */
+async function turnServers(settings: Settings): Promise<Check> {
+  const about = 'TURN'
+  const { turn } = settings
+  if (!turn) {
+    const next = 'TURN_KEY_ID for those of Cloudflare, TURN_URIS for your own: docs/calls.md'
+    return { about, state: 'off', what: 'there are no servers that relay calls: some networks let none through', next }
+  }
+  if (turn.kind === 'half') {
+    const next = `npx wrangler secret put ${turn.missing}`
+    return { about, state: 'bad', what: `${turn.missing} is not set: clients are told of no TURN servers`, next }
+  }
+  if (turn.kind === 'shared_secret') {
+    return { about, state: 'good', what: `clients are told of ${turn.uris.length} addresses, with names for a day` }
+  }
+  const given = await askForCredentials(turn, settings)
+  if (given.ok) return { about, state: 'good', what: `Cloudflare gives credentials for ${given.uris.length} addresses` }
+  const next = 'take ID and token of a TURN key from the dashboard (Realtime → TURN): docs/calls.md'
+  return { about, state: 'bad', what: `Cloudflare gives no credentials: ${given.message}`, next }
 }
 
 /** Pushes go to the gateway that each client names: nothing is to be set up for them. */

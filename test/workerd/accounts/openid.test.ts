@@ -1,11 +1,9 @@
-/** Proving to other services who one is, and what clients ask for at start: TURN servers, bridged networks. Spec: #openid. */
+/** Proving to other services who one is, and what clients ask for at start: bridged networks. Spec: #openid. */
 import { parseUserId } from '#protocol/identifiers/user-id.ts'
 import { env } from 'cloudflare:test'
 import { beforeAll, describe, expect, test } from 'vitest'
 
 import { newOpenIdToken, ownerOfOpenIdToken } from '../../../worker/accounts/openid-tokens.ts'
-import { turnCredentials } from '../../../worker/client-server/voip.ts'
-import { SettingError, settingsOf } from '../../../worker/settings.ts'
 import { anonymous, passwordAuth, registerUser, type User } from '../client.ts'
 import { ok, refused } from '../rooms/rooms.ts'
 
@@ -59,32 +57,6 @@ describe('an OpenID token', () => {
     const last = await tokenOf(gone)
     await ok(gone.post('/account/deactivate', { auth: passwordAuth(gone) }))
     expect(await userinfo(last)).toMatchObject(refused(401, 'M_UNKNOWN_TOKEN'))
-  })
-})
-
-describe('TURN servers', () => {
-  const turn = { uris: ['turn:turn.example.com:3478?transport=udp'], secret: 'north' }
-
-  test('there are none unless the owner names some and shares their secret', async () => {
-    expect(await ok(alice.get('/voip/turnServer'))).toEqual({})
-    const { SERVER_NAME } = env
-    expect(settingsOf({ SERVER_NAME, TURN_URIS: turn.uris[0] ?? '' }).turn).toBeUndefined()
-    expect(settingsOf({ SERVER_NAME, TURN_SHARED_SECRET: 'north' }).turn).toBeUndefined()
-    const both = settingsOf({ SERVER_NAME, TURN_URIS: ` ${turn.uris[0]}, turns:b `, TURN_SHARED_SECRET: 'north' })
-    expect(both.turn).toEqual({ uris: [turn.uris[0], 'turns:b'], secret: 'north' })
-    expect(() => settingsOf({ SERVER_NAME, TURN_URIS: 'https://turn.example.com' })).toThrow(SettingError)
-  })
-
-  test('take the credentials of coturn', () => {
-    const user = parseUserId('@alice:test.local')
-    if (!user) throw new Error('no user')
-    // printf '1600086400:@alice:test.local' | openssl dgst -sha1 -hmac north -binary | base64
-    expect(turnCredentials(turn, user, 1_600_000_000_000)).toEqual({
-      username: '1600086400:@alice:test.local',
-      password: 'x1rtWSatlG7JcRbGphgbTJp3mJA=',
-      uris: turn.uris,
-      ttl: 86_400,
-    })
   })
 })
 

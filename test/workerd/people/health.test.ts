@@ -28,6 +28,7 @@ test('every binding answers an admin; mail that is not set up is no fault', asyn
     'PASSWORD good',
     'Mail off',
     'Push good',
+    'TURN off',
   ])
   for (const { state, next } of body.checks) expect(next === undefined).toBe(state === 'good')
 })
