@@ -245,4 +245,11 @@ export const migrations: readonly string[] = [
   CREATE TABLE joined_servers(server TEXT PRIMARY KEY, members INTEGER NOT NULL) WITHOUT ROWID;
   CREATE TABLE local_joined(user_id TEXT PRIMARY KEY) WITHOUT ROWID;
   `,
+  `
+  -- Blocks of 256 nids with the time of the earliest message in each that was not taken away because of its age
+  -- (retention/purge.ts); NULL: all were. events.redacted_by is 0 where one was.
+  CREATE TABLE retention_blocks(block INTEGER PRIMARY KEY, earliest INTEGER);
+  -- One row: the lifetime of messages, in ms, for which the purge was timed; NULL: they are kept (retention/purger.ts).
+  CREATE TABLE retention_timing(id INTEGER PRIMARY KEY CHECK (id = 1), lifetime INTEGER);
+  `,
 ]
