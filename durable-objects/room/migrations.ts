@@ -252,4 +252,15 @@ export const migrations: readonly string[] = [
   -- One row: the lifetime of messages, in ms, for which the purge was timed; NULL: they are kept (retention/purger.ts).
   CREATE TABLE retention_timing(id INTEGER PRIMARY KEY CHECK (id = 1), lifetime INTEGER);
   `,
+  `
+  -- Until when, in ms since 1970, anything in the room may be sticky; and what is (sticky/sticky-events.ts).
+  ALTER TABLE room ADD COLUMN sticky_until INTEGER NOT NULL DEFAULT 0;
+  CREATE TABLE sticky_events(
+    nid INTEGER PRIMARY KEY,
+    pos INTEGER,                     -- from which position on clients hear of it; NULL: soft-failed
+    expires_at INTEGER NOT NULL      -- ms since 1970
+  );
+  CREATE INDEX sticky_by_pos ON sticky_events(pos);
+  ALTER TABLE delayed_events ADD COLUMN sticky_duration INTEGER;
+  `,
 ]

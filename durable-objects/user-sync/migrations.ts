@@ -272,4 +272,13 @@ export const migrations: readonly string[] = [
   -- 1: this user was in the room until somebody kicked or banned them; lists of sliding sync show it until it is forgotten.
   ALTER TABLE room_facts ADD COLUMN removed INTEGER NOT NULL DEFAULT 0;
   `,
+  `
+  -- JSON: sticky events of the room that the holder of a token was not given yet, though it was served beyond them (marks.ts).
+  ALTER TABLE marks ADD COLUMN served_sticky TEXT;
+  -- The newest sticky event that a room told of, by its position there; since when that is known; until when any is sticky (ms).
+  ALTER TABLE room_facts ADD COLUMN sticky_pos INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE room_facts ADD COLUMN sticky_at INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE room_facts ADD COLUMN sticky_until INTEGER NOT NULL DEFAULT 0;
+  CREATE INDEX sticky_rooms ON room_facts(sticky_until) WHERE sticky_until > 0;
+  `,
 ]
