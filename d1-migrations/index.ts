@@ -20,6 +20,7 @@ import profileWords from './0018_profile_words.sql'
 import remoteKeyNews from './0023_remote_key_news.sql'
 import remoteKeys from './0014_remote_keys.sql'
 import remoteServerKeys from './0001_remote_server_keys.sql'
+import rendezvous from './20261121112158_rendezvous.sql'
 import roomDirectory from './0002_room_directory.sql'
 import vapidKey from './0019_vapid_key.sql'
 
@@ -47,4 +48,5 @@ export const migrations: readonly Migration[] = [
   { name: '0015_policy_lists', sql: policyLists },
   { name: '0023_remote_key_news', sql: remoteKeyNews },
   { name: '0018_profile_words', sql: profileWords },
+  { name: '20261121112158_rendezvous', sql: rendezvous },
 ]

@@ -1,4 +1,5 @@
 /** Entry of the Worker: HTTP goes to the app, cron to what tidies up; the Durable Object classes are the platform's. */
+import { forgetOldPlaces } from './accounts/rendezvous.ts'
 import { createApp } from './app.ts'
 import type { Env } from './env.ts'
 import { tidyMedia } from './media/tidy-media.ts'
@@ -16,5 +17,6 @@ export default {
   async scheduled(_, env) {
     await setUp(env)
     await tidyMedia(env, Date.now())
+    await forgetOldPlaces(env, Date.now())
   },
 } satisfies ExportedHandler<Env>

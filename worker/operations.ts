@@ -47,6 +47,7 @@ import * as pushrules from './client-server/pushrules.ts'
 import * as readMarkers from './client-server/read-markers.ts'
 import * as openid from './client-server/openid.ts'
 import * as receipts from './client-server/receipts.ts'
+import * as rendezvous from './client-server/rendezvous.ts'
 import * as requestToken from './client-server/request-token.ts'
 import * as adminPage from './pages/admin-page.ts'
 import * as confirmEmail from './pages/confirm-email.ts'
@@ -127,6 +128,16 @@ export const operations: readonly Operation[] = [
   staticLogin.staticLogin,
   staticLogin.staticRegister,
   refresh.refresh,
+  // rendezvous.ts (MSC4108, MSC4388)
+  rendezvous.createTextRendezvous,
+  rendezvous.getTextRendezvous,
+  rendezvous.putTextRendezvous,
+  rendezvous.deleteTextRendezvous,
+  rendezvous.discoverRendezvous,
+  rendezvous.createRendezvous,
+  rendezvous.getRendezvous,
+  rendezvous.putRendezvous,
+  rendezvous.deleteRendezvous,
   logout.logout,
   logout.logoutAll,
   whoami.getTokenOwner,

@@ -26,7 +26,7 @@ export async function readJsonBody(request: Request, limits: BodyLimits): Promis
 
 /** The body as text, where its own spelling matters: requests of other servers, whose signature covers it. */
 export async function readTextBody(request: Request, limits: BodyLimits): Promise<string> {
-  const bytes = await readAtMost(request.body, limits.maxBody ?? defaultLimit)
+  const bytes = await readBytes(request.body, limits.maxBody ?? defaultLimit)
   try {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: false }).decode(bytes)
   } catch {
@@ -34,7 +34,8 @@ export async function readTextBody(request: Request, limits: BodyLimits): Promis
   }
 }
 
-async function readAtMost(body: ReadableStream<Uint8Array> | null, limit: number): Promise<Uint8Array> {
+/** Refuses with M_TOO_LARGE once there are more. */
+export async function readBytes(body: ReadableStream<Uint8Array> | null, limit: number): Promise<Uint8Array> {
   if (!body) return new Uint8Array()
   const chunks: Uint8Array[] = []
   let size = 0

@@ -6,6 +6,7 @@ export const voidAfterRestore: readonly string[] = [
   'interactive_auth_sessions',
   'email_sessions',
   'openid_tokens',
+  'rendezvous',
   'remote_keys',
 ]
 

@@ -457,3 +457,16 @@ export const policyLists = sqliteTable('policy_lists', {
   addedBy: text('added_by').$type<UserId>().notNull(),
   addedAt: integer('added_at').notNull(),
 })
+
+/** Places where two devices of a user leave each other messages while one signs the other in: worker/accounts/rendezvous.ts. */
+export const rendezvous = sqliteTable('rendezvous', {
+  id: text('id').primaryKey(),
+  /** Which form it was made in, and is read in. */
+  protocol: text('protocol').$type<'msc4108' | 'msc4388'>().notNull(),
+  data: text('data').notNull(),
+  /** Names this data: another one each time that something is written. */
+  token: text('token').notNull(),
+  previousToken: text('previous_token'),
+  changedAt: integer('changed_at').notNull(),
+  expiresAt: integer('expires_at').notNull(),
+})

@@ -7,6 +7,7 @@
 const allowed: ReadonlySet<string> = new Set([
   // "Log in and create additional sessions (which are also suspended)."
   'generateLoginToken',
+  'createRendezvous',
   // "See and receive messages": syncing, and what asks by POST; how far one read, and what rings.
   'slidingSync',
   'defineFilter',

@@ -46,6 +46,8 @@ const policies = {
   delayed: { burst: 200, every: 100, failsClosed: false },
   /** Each asks all rooms of a user. */
   search: { burst: 30, every: 1_000, failsClosed: false },
+  /** Made without an account, and each is stored. */
+  rendezvous: { burst: 10, every: 12_000, failsClosed: true },
   report: { burst: 20, every: 10_000, failsClosed: false },
 } satisfies Record<string, Policy>
 export type RateLimit = keyof typeof policies

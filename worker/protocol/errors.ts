@@ -40,6 +40,7 @@ const table = {
   exclusive: [400, 'M_EXCLUSIVE', 'That name is reserved'],
   weak_password: [400, 'M_WEAK_PASSWORD', 'That password is too weak'],
   profile_too_large: [400, 'M_PROFILE_TOO_LARGE', 'The profile would be larger than 64 KiB'],
+  status_too_large: [400, 'M_TOO_LARGE', 'A status has 256 bytes of text and 32 of emoji at most'],
   key_too_large: [400, 'M_KEY_TOO_LARGE', 'The name of a profile field has 255 bytes at most'],
   threepid_in_use: [400, 'M_THREEPID_IN_USE', 'That address belongs to another account'],
   threepid_not_found: [400, 'M_THREEPID_NOT_FOUND', 'No account has that address'],
@@ -49,6 +50,9 @@ const table = {
   // Pushers (MSC4174)
   unknown_activation_token: [400, 'M_UNKNOWN_ACTIVATION_TOKEN', 'That token activates nothing'],
   expired_activation_token: [410, 'M_EXPIRED_ACTIVATION_TOKEN', 'That token is too old: set the pusher again'],
+  // Rendezvous (MSC4108, MSC4388)
+  concurrent_write: [412, 'M_UNKNOWN', 'Somebody else wrote meanwhile'],
+  sequence_conflict: [409, 'IO_ELEMENT_MSC4388_CONCURRENT_WRITE', 'Somebody else wrote meanwhile'],
   // Delayed events
   delay_too_large: [400, 'M_UNKNOWN', 'The delay is longer than this server allows'],
   already_decided: [409, 'M_UNKNOWN', 'That was decided already'],
