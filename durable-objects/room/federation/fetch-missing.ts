@@ -20,8 +20,9 @@ import { mergeState } from '../merge-state.ts'
 import { entryDepth, holesSinceEntry, noteHoleTry } from './holes.ts'
 import { storeOutliers } from './outliers.ts'
 import { missingPrevEvents, receivePdu } from './receive-pdu.ts'
+import { receiveStaged } from './receive-staged.ts'
 import type { Room } from '../room.ts'
-import { isStaged, noteTry, stage, type Staged, stagedCount, stagedEvents, unstage } from './staged.ts'
+import { isStaged, noteTry, stage, type Staged, stagedCount, stagedEvents, stagedPdu, unstage } from './staged.ts'
 import type { GroupId } from '../stored-event.ts'
 
 /** Requests to other servers in one run. */
@@ -54,18 +55,18 @@ export async function fetchMissing(room: Room, deps: FetchDeps): Promise<boolean
   const [failed, ends] = [new Set<EventId>(), new Set<string>()]
   const errand: Errand = { room, env: deps.env, requests, budget, ends, stored: deps.stored }
   for (;;) {
-    receiveStaged(room, deps)
+    receiveStaged(room, deps.stored)
     const staged = stagedEvents(room)
     passOverHeirs(room, staged, failed)
-    const next = staged.find(({ pdu }) => !failed.has(pdu.event_id))
+    const next = staged.find(({ eventId }) => !failed.has(eventId))
     if (!next || budget.left <= 0) {
       if (deps.fillsHoles()) await fillHoles(errand)
       return stagedCount(room) === 0 && holesSinceEntry(room, 1).length === 0
     }
     const helped = await goFor(errand, next)
     if (!helped) {
-      failed.add(next.pdu.event_id)
-      noteTry(room, next.pdu.event_id)
+      failed.add(next.eventId)
+      noteTry(room, next.eventId)
     }
   }
 }
@@ -76,28 +77,13 @@ export async function fetchMissing(room: Room, deps: FetchDeps): Promise<boolean
  */
 function passOverHeirs(room: Room, staged: readonly Staged[], failed: Set<EventId>): void {
   if (failed.size === 0) return
-  for (const { pdu, tries } of staged) {
-    const missing = failed.has(pdu.event_id) || tries > 0 ? [] : missingPrevEvents(room, pdu)
+  for (const { eventId, prevEvents, tries } of staged) {
+    // First those that cost nothing: most of what an event builds on is here or has not failed.
+    if (failed.has(eventId) || tries > 0 || !prevEvents.some((id) => failed.has(id))) continue
+    const missing = missingPrevEvents(room, { prev_events: prevEvents })
     if (missing.length === 0 || !missing.every((id) => failed.has(id))) continue
-    failed.add(pdu.event_id)
-    noteTry(room, pdu.event_id)
-  }
-}
-
-/** Receives every staged event that has all it needs, again and again while that lets others in. */
-export function receiveStaged(room: Room, deps: Pick<FetchDeps, 'stored'>): void {
-  const { transactor } = room
-  for (let progress = true; progress;) {
-    progress = false
-    for (const { pdu } of stagedEvents(room)) {
-      const received = transactor.turn(() => {
-        const result = receivePdu(room, pdu)
-        if (result.kind !== 'waiting') unstage(room, pdu.event_id)
-        if (result.kind === 'stored') deps.stored(result.changedMembers)
-        return { ok: true, result }
-      }).result
-      if (received.kind !== 'waiting') progress = true
-    }
+    failed.add(eventId)
+    noteTry(room, eventId)
   }
 }
 
@@ -116,12 +102,13 @@ async function goFor(errand: Errand, staged: Staged): Promise<boolean> {
   const { room } = errand
   const servers = serversToAsk(room, staged)
   const entry = entryDepth(room)
-  for (const server of servers) if (await askForEvents(errand, staged.pdu, server, entry)) return true
+  const pdu = stagedPdu(room, staged.eventId)
+  for (const server of servers) if (await askForEvents(errand, pdu, server, entry)) return true
   // Nobody has the events in between. (What a server that is gone for good sent last, only those who heard it have.)
-  if (missingPrevEvents(room, staged.pdu).length === 0) return false
-  for (const server of servers) if (await skipHole(errand, staged.pdu, server)) return true
+  if (missingPrevEvents(room, pdu).length === 0) return false
+  for (const server of servers) if (await skipHole(errand, pdu, server)) return true
   // Nobody tells the state: what is left is to go back, beyond our own time, to where the fork began.
-  if (entry > 0) for (const server of servers) if (await fillGap(errand, staged.pdu, server, 0)) return true
+  if (entry > 0) for (const server of servers) if (await fillGap(errand, pdu, server, 0)) return true
   return false
 }
 
@@ -294,8 +281,8 @@ async function fetchEvents(
 }
 
 /** Who sent the event, its sender's server, and others in the room; another order at each try. */
-function serversToAsk(room: Room, { pdu, origin, tries }: Staged): ServerName[] {
-  return rotated([origin, serverNameOf(pdu.sender), ...room.reader.serversIn()], tries, room)
+function serversToAsk(room: Room, { sender, origin, tries }: Staged): ServerName[] {
+  return rotated([origin, serverNameOf(sender), ...room.reader.serversIn()], tries, room)
 }
 
 /** Some of the servers, others at each try; never ourselves. */

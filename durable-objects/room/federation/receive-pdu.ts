@@ -71,7 +71,7 @@ export function receivePdu(room: Room, pdu: Pdu, stateBefore?: GroupId, source: 
 }
 
 /** The prev_events that have no place in the DAG here: not stored, or as outliers. */
-export function missingPrevEvents({ reader }: Room, pdu: Pdu): EventId[] {
+export function missingPrevEvents({ reader }: Room, pdu: Pick<Pdu, 'prev_events'>): EventId[] {
   return pdu.prev_events.filter((id) => !hasPlace(reader.eventById(id)))
 }
 
