@@ -13,6 +13,16 @@ export interface SettingVariables {
   readonly PUBLIC_ROOMS_OVER_FEDERATION?: string
   readonly ALLOW_PRIVATE_ADDRESSES?: string
   readonly PRESENCE?: string
+  /** Whether messages are taken away after the time that rooms, or the next variables, say: off or on. */
+  readonly RETENTION?: string
+  /** For rooms that say nothing: messages are taken away after this time, such as 1y. */
+  readonly RETENTION_MAX_LIFETIME?: string
+  /** What clients are told beside it: messages are kept for this time at least. */
+  readonly RETENTION_MIN_LIFETIME?: string
+  /** Whatever rooms say, messages are kept for this time. */
+  readonly RETENTION_ALLOWED_MIN?: string
+  /** No room that has messages taken away keeps them longer than this. */
+  readonly RETENTION_ALLOWED_MAX?: string
   /** Name of the header with the client's address, or none. */
   readonly CLIENT_ADDRESS_HEADER?: string
   /** Megabytes of an upload at most. */

@@ -1,10 +1,12 @@
 /** What the owner chose: every variable of the environment, parsed once, with its default. A bad value is one clear line. */
 import { parseServerName, type ServerName } from '#protocol/identifiers/server-name.ts'
 import { parseUserId } from '#protocol/identifiers/user-id.ts'
+import type { RetentionRules } from '#protocol/retention.ts'
 import { rulesOf, type RoomVersion } from '#protocol/room-versions/rules.ts'
 
 import type { SettingVariables } from './setting-variables.ts'
 import { mailSettings, type MailSettings, registrationEmail } from './settings/mail.ts'
+import { retentionRules } from './settings/retention.ts'
 import { SettingError } from './settings/setting-error.ts'
 import { terms, type Terms } from './settings/terms.ts'
 import { turnSettings, type TurnSettings } from './settings/turn.ts'
@@ -62,6 +64,8 @@ export interface Settings {
   readonly liveKitUrl: string | undefined
   /** Whether people see who is there. It is dear: see durable-objects/user-sync/presence.ts. */
   readonly presence: boolean
+  /** How long messages are kept; undefined: for ever, whatever rooms say. */
+  readonly retention: RetentionRules | undefined
   /** Development only: outgoing requests may reach loopback and private addresses. */
   readonly allowPrivateAddresses: boolean
 }
@@ -114,6 +118,7 @@ function parseSettings(env: SettingVariables): Settings {
     hidesKnownAddresses: oneOf('HIDE_KNOWN_ADDRESSES', env.HIDE_KNOWN_ADDRESSES, ['on', 'off']) === 'on',
     publishesRooms: oneOf('PUBLIC_ROOMS_OVER_FEDERATION', env.PUBLIC_ROOMS_OVER_FEDERATION, ['off', 'on']) === 'on',
     presence: oneOf('PRESENCE', env.PRESENCE, ['off', 'on']) === 'on',
+    retention: retentionRules(env),
     allowPrivateAddresses: oneOf('ALLOW_PRIVATE_ADDRESSES', env.ALLOW_PRIVATE_ADDRESSES, ['off', 'on']) === 'on',
   }
 }

@@ -16,6 +16,8 @@ import { entryDepth } from './federation/holes.ts'
 import { mergeState } from './merge-state.ts'
 import { applyRedactions } from './redactions.ts'
 import { noteRelation } from './relations.ts'
+import { horizonOf, isOver } from './retention/expiry.ts'
+import { takeAway } from './retention/purge.ts'
 import type { Room } from './room.ts'
 import { noteSearchable } from './search/search-index.ts'
 import { type EventOutcome, type GroupId, type Nid, outcomes, type StoredEvent } from './stored-event.ts'
@@ -79,8 +81,12 @@ export function append(room: Room, arrival: Arrival): Appended {
   const changedMembers = isNews ? advance(room, event, wasMissing) : []
   // State that somebody else set meanwhile is not overwritten by what was meant for before.
   if (isNews && event.state_key !== undefined) transactor.cancelDelayedState(event, event.state_key)
-  noteRelation(room, event)
-  noteSearchable(room, event, source === 'own')
+  // What comes late enough is over before anybody could read it.
+  if (source !== 'own' && isOver(event, horizonOf(room))) takeAway(room, event)
+  else {
+    noteRelation(room, event)
+    noteSearchable(room, event, source === 'own')
+  }
   applyRedactions(room, event, source)
   return { event, changedMembers }
 }

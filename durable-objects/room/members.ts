@@ -95,7 +95,7 @@ function groupAtToken(view: View, text: string): GroupId | undefined | Failure {
   const group = pos === undefined ? last.stateAfter : wholeStateAt(room, pos)
   const member = pos === undefined || group === undefined ? undefined : memberIn(room, group, reader)
   const wasJoined = member !== undefined && membershipOf(member.pdu) === 'join'
-  return wasJoined || view.mayRead(last) ? group : fail('forbidden', 'You may not see the room as it was then')
+  return wasJoined || view.mayKnowOf(last) ? group : fail('forbidden', 'You may not see the room as it was then')
 }
 
 /**

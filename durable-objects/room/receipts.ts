@@ -120,7 +120,7 @@ export function receiptEvents(view: View, after: number, ignoredUsers: readonly 
     if (ignoredUsers.includes(user_id)) continue
     // Unknown events are those of another server that have not come yet.
     const event = sqlReader.eventById(event_id)
-    if (event && !view.mayRead(event)) continue
+    if (event && !view.mayKnowOf(event)) continue
     const receipt = thread_id === '' ? { ts } : { ts, thread_id }
     inner(inner(inner(threads, thread_id), event_id), receipt_type).set(user_id, receipt)
   }

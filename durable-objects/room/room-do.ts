@@ -102,6 +102,7 @@ import { RemoteMemberIndex } from './federation/remote-member-index.ts'
 import { type InboundPdus, type PduResults, receivePdus } from './federation/receive-pdus.ts'
 import { isServerAllowedIn } from './federation/server-access.ts'
 import { restrictionOf } from './restricted-join.ts'
+import { Purger } from './retention/purger.ts'
 import { renewRoom } from './restored.ts'
 import { openRoom, type Room } from './room.ts'
 import { sendEvent, type SendRequest } from './send-event.ts'
@@ -161,19 +162,21 @@ type Sent = Outcome<{ event_id: EventId }>
 
 export class RoomDO extends DurableObject<Env> {
   readonly #room: Room
-  readonly #alarms: AlarmScheduler<'settle' | 'fetch' | 'index' | 'delayed' | 'complete'>
+  readonly #alarms: AlarmScheduler<'settle' | 'fetch' | 'index' | 'delayed' | 'complete' | 'expire'>
   readonly #notifier: Notifier
   readonly #servers: NewsForServers
   readonly #members: RemoteMemberIndex
   readonly #missing: MissingFetcher
   readonly #completer: JoinCompleter
+  readonly #purger: Purger
   #remoteWork: Promise<unknown> = Promise.resolve()
   readonly #stored = (changedMembers: readonly UserId[]) => void this.#tell({ changedMembers })
   #typingTimer: ReturnType<typeof setTimeout> | undefined
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env)
-    this.#room = openRoom(ctx.storage, settingsOf(env).serverName, nodeCrypto, env.RESTORED)
+    const { serverName, retention } = settingsOf(env)
+    this.#room = openRoom(ctx.storage, serverName, nodeCrypto, env.RESTORED, retention)
     this.#alarms = new AlarmScheduler(ctx.storage)
     this.#notifier = new Notifier(
       this.#room,
@@ -188,6 +191,8 @@ export class RoomDO extends DurableObject<Env> {
       env,
       completed: (changed, newcomers, from) => this.#completed(changed, [...newcomers], from),
     })
+    this.#purger = new Purger(this.#room, this.#alarms)
+    this.#purger.changed(Date.now())
   }
 
   override async alarm(): Promise<void> {
@@ -204,6 +209,7 @@ export class RoomDO extends DurableObject<Env> {
       delayed: async () => this.#sendDue(),
       // Others do not wait for it: other servers take their time.
       complete: async () => void this.#completer.goOn(Date.now()),
+      expire: () => this.#purger.alarm(Date.now()),
     })
   }
 
@@ -409,6 +415,7 @@ export class RoomDO extends DurableObject<Env> {
   }
 
   #tell(change: Change): Promise<void> {
+    this.#purger.changed(Date.now())
     this.ctx.waitUntil(
       this.#members.changed().catch((error: unknown) => console.error('the list of members was not written', error)),
     )
@@ -643,6 +650,7 @@ export class RoomDO extends DurableObject<Env> {
       // What was before us needs the state of then; that of a large room comes with the rest.
       if (!(await this.#completer.whenWhole(historyPatience))) return page
       if (!(await backfill(this.#room, this.env, request))) return page
+      this.#purger.changed(Date.now(), { older: true })
     }
     return messages(this.#room, request, Date.now())
   }

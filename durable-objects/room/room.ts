@@ -6,6 +6,7 @@
 import type { Pdu, StateLookup } from '#protocol/events/pdu.ts'
 import { stateMapKey } from '#protocol/events/state-map.ts'
 import type { PolicyServer } from '#protocol/policy-server.ts'
+import type { RetentionRules } from '#protocol/retention.ts'
 import type { ServerName } from '#protocol/identifiers/server-name.ts'
 import type { Crypto } from '#protocol/signing/crypto.ts'
 
@@ -33,6 +34,8 @@ export interface Room {
   readonly transactor: Transactor
   readonly merges: MergeMemory
   readonly memory: ReadMemory
+  /** Undefined: messages are kept for ever, whatever the room says. */
+  readonly retention: RetentionRules | undefined
 }
 
 /** What readers are told that is in no table. */
@@ -53,6 +56,7 @@ export function openRoom(
   serverName: ServerName,
   crypto: Crypto,
   restored?: string,
+  retention?: RetentionRules,
 ): Room {
   const reader = new Reader(storage.sql, serverName)
   const groups = new StateGroups(storage.sql)
@@ -76,7 +80,7 @@ export function openRoom(
     listFacts: undefined,
     erasures: undefined,
   }
-  return { serverName, crypto, reader, groups, transactor, merges, memory }
+  return { serverName, crypto, reader, groups, transactor, merges, memory, retention }
 }
 
 /** The room's state in a group, as the core looks it up; the current state goes by its table. */

@@ -2,6 +2,7 @@
 import type { UserId } from '#protocol/identifiers/user-id.ts'
 import { isObject, type JsonObject, own } from '#protocol/json/json.ts'
 
+import { horizonOf, isOver } from './retention/expiry.ts'
 import type { Room } from './room.ts'
 
 export interface SentPage {
@@ -17,7 +18,8 @@ const lookedAt = 5_000
 const pageSize = 2_000_000
 
 /** A page of it, in the order in which events arrived here. What was redacted says nothing any more. */
-export function sentBy({ reader: { sql } }: Room, user: UserId, after: number): SentPage {
+export function sentBy(room: Room, user: UserId, after: number): SentPage {
+  const { sql } = room.reader
   const { last } = sql
     .exec<{ last: number | null }>(
       'SELECT max(nid) AS last FROM (SELECT nid FROM events WHERE nid > ? ORDER BY nid LIMIT ?)',
@@ -26,9 +28,16 @@ export function sentBy({ reader: { sql } }: Room, user: UserId, after: number): 
     )
     .one()
   if (last === null) return { events: [] }
-  const rows = sql.exec<{ nid: number; event_id: string; json: string }>(
-    `SELECT nid, event_id, json FROM (
-       SELECT nid, event_id, json, sum(length(json)) OVER (ORDER BY nid) - length(json) AS before
+  const rows = sql.exec<{
+    nid: number
+    event_id: string
+    json: string
+    state_key: string | null
+    ts: number
+    redacted_by: number | null
+  }>(
+    `SELECT nid, event_id, json, state_key, origin_server_ts AS ts, redacted_by FROM (
+       SELECT *, sum(length(json)) OVER (ORDER BY nid) - length(json) AS before
        FROM events WHERE nid > ? AND nid <= ? AND sender = ? AND outcome = 0
      ) WHERE before < ? ORDER BY nid`,
     after,
@@ -39,9 +48,11 @@ export function sentBy({ reader: { sql } }: Room, user: UserId, after: number): 
   const events: JsonObject[] = []
   let size = 0
   let end = last
-  for (const { nid, event_id, json } of rows) {
+  const horizon = horizonOf(room)
+  for (const { nid, event_id, json, state_key, ts, redacted_by } of rows) {
     const event: unknown = JSON.parse(json)
-    if (!isObject(event)) continue
+    const stored = { state_key: state_key ?? undefined, redactedBy: redacted_by ?? undefined, origin_server_ts: ts }
+    if (!isObject(event) || isOver(stored, horizon)) continue
     const fields = ['type', 'state_key', 'content', 'origin_server_ts'].map((name) => [name, own(event, name)])
     events.push({ event_id, ...Object.fromEntries(fields.filter(([, value]) => value !== undefined)) })
     size += json.length

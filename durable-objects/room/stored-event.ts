@@ -32,6 +32,7 @@ export interface StoredEvent {
   readonly stateBefore: GroupId | undefined
   readonly stateAfter: GroupId | undefined
   readonly auth: readonly Nid[]
+  /** 0: no event, but its age (retention/expiry.ts). */
   readonly redactedBy: Nid | undefined
   readonly rejectReason: string | undefined
   /** The device whose client sent it, with its transaction ID: for `unsigned.transaction_id` of that device's view. */

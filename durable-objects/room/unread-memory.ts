@@ -8,6 +8,8 @@ export interface Notifying {
   readonly pos: number
   readonly thread: string
   readonly highlight: boolean
+  /** When a message was sent, after which it may be over; never for state. */
+  readonly sentAt: number
 }
 
 export interface Found {

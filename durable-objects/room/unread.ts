@@ -15,6 +15,7 @@ import { evaluatePushRules, type PushVerdict } from '#protocol/push-rules/evalua
 import { pushRulesOf, type RoomPushRules } from '#protocol/push-rules/stored-rules.ts'
 
 import { isShown } from './history-page.ts'
+import { horizonOf } from './retention/expiry.ts'
 import { type Room, stateLookup } from './room.ts'
 import { eventColumns, type EventRow, type GroupId, type Nid, type StoredEvent } from './stored-event.ts'
 import { countsOf } from './summary.ts'
@@ -152,7 +153,9 @@ function unreadEvents(view: View, joinedAt: number, request: CountRequest): read
   const after = Math.max(known?.upTo ?? 0, wholeRoom)
   if (after < pos) addUnread(view, found, { after, upTo: pos }, request)
   const read = readUpTo(room, user, new Set(found.map(({ thread }) => thread)))
-  const events = found.filter((event) => event.pos > Math.max(wholeRoom, read.get(event.thread) ?? 0))
+  const horizon = horizonOf(room)
+  const isLeft = (event: Notifying) => event.sentAt >= horizon && event.pos > (read.get(event.thread) ?? 0)
+  const events = found.filter((event) => event.pos > wholeRoom && isLeft(event))
   memory.unread.set(user, { rules, changes: reader.changes, upTo: pos, events }, events.length + 10)
   return events
 }
@@ -182,7 +185,8 @@ function addUnread(
     if (event.redactedBy !== undefined || view.membershipAfter(event) !== 'join') continue
     if (!isShown(view, event, { ignoredUsers })) continue
     const { notify, highlight } = judge(event)
-    if (notify) unread.push({ pos: row.pos ?? 0, thread: threadOf(view, event), highlight })
+    const sentAt = event.state_key === undefined ? event.origin_server_ts : Infinity
+    if (notify) unread.push({ pos: row.pos ?? 0, thread: threadOf(view, event), highlight, sentAt })
   }
 }
 

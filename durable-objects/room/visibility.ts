@@ -6,13 +6,14 @@
  * left the room, but no events received after they left."
  *
  * The state at an event is a state group, and neighbouring events mostly share one: a group is asked once per request.
- * Rejected and soft-failed events, and outliers, are seen by nobody.
+ * Rejected and soft-failed events, and outliers, are seen by nobody, and neither are messages that are over.
  */
 import { historyVisibilityOf, membershipOf } from '#protocol/events/fields.ts'
 import { stateMapKey } from '#protocol/events/state-map.ts'
 import { type HistoryVisibility, mayRead, readHistoryVisibility } from '#protocol/history-visibility.ts'
 import type { UserId } from '#protocol/identifiers/user-id.ts'
 
+import { horizonOf, isOver } from './retention/expiry.ts'
 import type { Room } from './room.ts'
 import { type GroupId, outcomes, type StoredEvent } from './stored-event.ts'
 
@@ -29,6 +30,8 @@ export interface View {
   readonly reader: UserId
   readonly standing: Standing
   mayRead(event: StoredEvent): boolean
+  /** Whether the reader may know of an event, be it over or not: of the room as it was then, of who has read it. */
+  mayKnowOf(event: StoredEvent): boolean
   /** The reader's membership right after an event, with what the event changes of it; undefined for none. */
   membershipAfter(event: StoredEvent): string | undefined
 }
@@ -45,6 +48,7 @@ export function viewOf(room: Room, reader: UserId): View {
   const standing = standingOf(room, reader)
   const memberKey = stateMapKey('m.room.member', reader)
   const known = new Map<GroupId, Circumstances>()
+  const horizon = horizonOf(room)
 
   const at = (group: GroupId): Circumstances => {
     let found = known.get(group)
@@ -67,28 +71,31 @@ export function viewOf(room: Room, reader: UserId): View {
     room,
     reader,
     standing,
-    mayRead(event) {
-      const { outcome, stateBefore, stateAfter } = event
-      if (outcome !== outcomes.accepted || stateBefore === undefined || stateAfter === undefined) return false
-      const before = at(stateBefore)
-      const after = changesCircumstances(event) ? at(stateAfter) : before
-      if (before.visibility === 'world_readable' || after.visibility === 'world_readable') return true
-      if (isRefusal(event, before.membership, after.membership)) return true
-      if (standing.kind === 'outside') return false
-      if (standing.kind === 'departed' && event.nid !== standing.until.nid && !isBefore(event, standing.until)) {
-        return false
-      }
-      return mayRead({
-        visibilityBefore: before.visibility,
-        visibilityAfter: after.visibility,
-        membershipBefore: before.membership,
-        membershipAfter: after.membership,
-        joinedSince: standing.kind === 'joined' || event.nid !== standing.until.nid,
-      })
-    },
+    mayRead: (event) => !isOver(event, horizon) && mayKnowOf(event),
+    mayKnowOf,
     membershipAfter({ stateAfter }) {
       return stateAfter === undefined ? undefined : at(stateAfter).membership
     },
+  }
+
+  function mayKnowOf(event: StoredEvent): boolean {
+    const { outcome, stateBefore, stateAfter } = event
+    if (outcome !== outcomes.accepted || stateBefore === undefined || stateAfter === undefined) return false
+    const before = at(stateBefore)
+    const after = changesCircumstances(event) ? at(stateAfter) : before
+    if (before.visibility === 'world_readable' || after.visibility === 'world_readable') return true
+    if (isRefusal(event, before.membership, after.membership)) return true
+    if (standing.kind === 'outside') return false
+    if (standing.kind === 'departed' && event.nid !== standing.until.nid && !isBefore(event, standing.until)) {
+      return false
+    }
+    return mayRead({
+      visibilityBefore: before.visibility,
+      visibilityAfter: after.visibility,
+      membershipBefore: before.membership,
+      membershipAfter: after.membership,
+      joinedSince: standing.kind === 'joined' || event.nid !== standing.until.nid,
+    })
   }
 
   /**

@@ -32,6 +32,11 @@ export class AlarmScheduler<Name extends string> {
     if (this.#read().get(name) !== at) this.#set(name, at)
   }
 
+  /** When it rings; undefined: it is not set. */
+  time(name: Name): number | undefined {
+    return this.#read().get(name)
+  }
+
   cancel(name: Name): void {
     if (!this.#read().has(name)) return
     this.#delete(name)

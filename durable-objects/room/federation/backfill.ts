@@ -13,6 +13,7 @@ import { parseTimelineToken } from '#protocol/sync/timeline-token.ts'
 import type { Env } from '../../../worker/env.ts'
 import { mergeState } from '../merge-state.ts'
 import type { Messages, MessagesRequest } from '../messages.ts'
+import { horizonOf } from '../retention/expiry.ts'
 import type { Room } from '../room.ts'
 import type { GroupId } from '../stored-event.ts'
 import { afterEvent, groupOf } from './explicit-state.ts'
@@ -32,14 +33,23 @@ export const maxWhilePartial = 1_000
  * Whether a page that goes back in time may lack events: it is the last one, or it lies around a place before which events
  * are missing, and such a place there is.
  */
-export function pageHasHole({ reader }: Room, request: MessagesRequest, { chunk }: Messages): boolean {
+export function pageHasHole(room: Room, request: MessagesRequest, { chunk }: Messages): boolean {
+  const { reader } = room
   const { dir, limit } = request
   if (dir !== 'b') return false
   const oldest = chunk.at(-1)?.['event_id']
   const parsed = parseEventId(oldest)
   const depth = chunk.length < limit || !parsed ? 0 : (reader.eventById(parsed)?.depth ?? 0)
-  const query = 'SELECT 1 AS found FROM missing_events WHERE depth >= ? AND depth <= ? LIMIT 1'
-  return reader.sql.exec(query, depth, topOf(request)).toArray().length > 0
+  const query = `SELECT 1 AS found FROM missing_events WHERE depth >= ? AND depth <= ? AND ${isWorthIt} LIMIT 1`
+  return reader.sql.exec(query, depth, topOf(request), oldestWorthIt(room)).toArray().length > 0
+}
+
+/** Before a message that is over there is nothing to be read: an event that lacks this one is from after the horizon. */
+const isWorthIt = `EXISTS (SELECT 1 FROM events WHERE events.outcome = 0 AND events.depth = missing_events.depth
+  AND events.origin_server_ts >= ?)`
+
+function oldestWorthIt(room: Room): number {
+  return Math.max(horizonOf(room), Number.MIN_SAFE_INTEGER)
 }
 
 /** No event of a page that goes back in time lies deeper than this. */
@@ -63,10 +73,10 @@ export async function backfill(room: Room, env: Env, request: MessagesRequest): 
 }
 
 /** The newest missing events up to a depth: a jump to a date leaves a hole above the page as well. */
-function holes({ reader }: Room, top: number): EventId[] {
-  const query = 'SELECT event_id FROM missing_events WHERE depth <= ? ORDER BY depth DESC LIMIT 10'
-  return reader.sql
-    .exec<{ event_id: EventId }>(query, top)
+function holes(room: Room, top: number): EventId[] {
+  const query = `SELECT event_id FROM missing_events WHERE depth <= ? AND ${isWorthIt} ORDER BY depth DESC LIMIT 10`
+  return room.reader.sql
+    .exec<{ event_id: EventId }>(query, top, oldestWorthIt(room))
     .toArray()
     .map(({ event_id }) => event_id)
 }

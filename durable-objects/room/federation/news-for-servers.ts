@@ -11,6 +11,7 @@ import type { RoomId } from '#protocol/identifiers/room-id.ts'
 import type { ServerName } from '#protocol/identifiers/server-name.ts'
 import type { JsonObject } from '#protocol/json/json.ts'
 
+import { horizonOf, isOver } from '../retention/expiry.ts'
 import type { Room } from '../room.ts'
 import { serverSightOf } from '../server-visibility.ts'
 import type { Nid } from '../stored-event.ts'
@@ -138,10 +139,13 @@ export function pdusFor(
   const page = chosen.toReversed().slice(0, limit)
   const more = page.length < chosen.length
   const upTo = more ? (page.at(-1)?.pos ?? after) : pos
+  const horizon = horizonOf(room)
   const whole = new Set(page.filter(({ isWhole }) => isWhole).map(({ nid }) => nid))
   const pdus = reader
     .events(page.map(({ nid }) => nid))
-    .map(({ nid, pdu }) => (whole.has(nid) ? pdu.json : redact(reader.rules, pdu.json)))
+    .map((event) =>
+      whole.has(event.nid) && !isOver(event, horizon) ? event.pdu.json : redact(reader.rules, event.pdu.json),
+    )
   return { pdus, upTo, more }
 }
 

@@ -1,6 +1,6 @@
 /**
- * Which events another server may be given: those that one of its users may see (CVE-2022-39335), and of the others what a
- * redaction would leave, so that the DAG holds together.
+ * Which events another server may be given: those that one of its users may see (CVE-2022-39335), unless they are over, and
+ * of the others what a redaction would leave, so that the DAG holds together.
  *
  * Spec: server-server-api/#backfilling-and-retrieving-missing-events, client-server-api/#room-history-visibility.
  */
@@ -9,6 +9,7 @@ import type { ServerName } from '#protocol/identifiers/server-name.ts'
 import type { JsonObject } from '#protocol/json/json.ts'
 
 import { hidesErasedFrom } from '../erasures.ts'
+import { type Horizon, horizonOf, isOver } from '../retention/expiry.ts'
 import type { Room } from '../room.ts'
 import { type ServerSight, serverSightOf } from '../server-visibility.ts'
 import { outcomes, type StoredEvent } from '../stored-event.ts'
@@ -17,17 +18,20 @@ import { outcomes, type StoredEvent } from '../stored-event.ts'
 export class ServerView {
   readonly #room: Room
   readonly #sight: ServerSight
+  readonly #horizon: Horizon
 
   /** The server is in the room: the caller has checked that. */
   constructor(room: Room, server: ServerName) {
     this.#room = room
     this.#sight = serverSightOf(room, server)
+    this.#horizon = horizonOf(room)
   }
 
   /** The event as the server may have it; undefined for what it may not have at all: outliers, rejected events. */
   show(event: StoredEvent): JsonObject | undefined {
     if (event.stateBefore === undefined || event.outcome === outcomes.rejected) return undefined
-    const isWhole = this.#sight.mayRead(event) && !hidesErasedFrom(this.#sight, this.#room, event)
+    const isHidden = isOver(event, this.#horizon) || hidesErasedFrom(this.#sight, this.#room, event)
+    const isWhole = !isHidden && this.#sight.mayRead(event)
     return isWhole ? event.pdu.json : redact(this.#room.reader.rules, event.pdu.json)
   }
 }
