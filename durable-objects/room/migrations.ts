@@ -246,22 +246,6 @@ export const migrations: readonly string[] = [
   CREATE TABLE local_joined(user_id TEXT PRIMARY KEY) WITHOUT ROWID;
   `,
   `
-  -- Events that wait (federation/staged.ts) with their size, and with what is looked at each time before their JSON.
-  ALTER TABLE staged RENAME TO staged_before;
-  CREATE TABLE staged(
-    event_id TEXT PRIMARY KEY,
-    depth INTEGER NOT NULL,
-    origin TEXT NOT NULL,
-    tries INTEGER NOT NULL DEFAULT 0,
-    size INTEGER NOT NULL,           -- characters of json
-    head TEXT,                       -- JSON: sender, authEvents, prevEvents
-    json TEXT NOT NULL
-  ) WITHOUT ROWID;
-  INSERT INTO staged(event_id, depth, origin, tries, size, json)
-    SELECT event_id, depth, origin, tries, length(json), json FROM staged_before;
-  DROP TABLE staged_before;
-  `,
-  `
   -- Blocks of 256 nids with the time of the earliest message in each that was not taken away because of its age
   -- (retention/purge.ts); NULL: all were. events.redacted_by is 0 where one was.
   CREATE TABLE retention_blocks(block INTEGER PRIMARY KEY, earliest INTEGER);
@@ -278,5 +262,21 @@ export const migrations: readonly string[] = [
   );
   CREATE INDEX sticky_by_pos ON sticky_events(pos);
   ALTER TABLE delayed_events ADD COLUMN sticky_duration INTEGER;
+  `,
+  `
+  -- Events that wait (federation/staged.ts) with their size, and with what is looked at each time before their JSON.
+  ALTER TABLE staged RENAME TO staged_before;
+  CREATE TABLE staged(
+    event_id TEXT PRIMARY KEY,
+    depth INTEGER NOT NULL,
+    origin TEXT NOT NULL,
+    tries INTEGER NOT NULL DEFAULT 0,
+    size INTEGER NOT NULL,           -- characters of json
+    head TEXT,                       -- JSON: sender, authEvents, prevEvents
+    json TEXT NOT NULL
+  ) WITHOUT ROWID;
+  INSERT INTO staged(event_id, depth, origin, tries, size, json)
+    SELECT event_id, depth, origin, tries, length(json), json FROM staged_before;
+  DROP TABLE staged_before;
   `,
 ]
