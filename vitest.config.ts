@@ -35,6 +35,8 @@ export default defineConfig({
                 PASSWORD_COST: '1',
                 MAX_UPLOAD_MB: '1',
                 ALLOW_PRIVATE_ADDRESSES: 'on',
+                // Rooms that say nothing keep their messages.
+                RETENTION: 'on',
               },
             },
           }),

@@ -64,6 +64,7 @@ import * as roomState from './client-server/room-state.ts'
 import * as roomUpgrades from './client-server/room-upgrades.ts'
 import * as roomSummary from './client-server/room-summary.ts'
 import * as rooms from './client-server/rooms.ts'
+import * as retention from './client-server/retention.ts'
 import * as rtcTransports from './client-server/rtc-transports.ts'
 import * as search from './client-server/search.ts'
 import * as spaceHierarchy from './client-server/space-hierarchy.ts'
@@ -308,6 +309,8 @@ export const operations: readonly Operation[] = [
   // voip.ts, third-party-lookup.ts, openid.ts
   voip.getTurnServer,
   rtcTransports.getRtcTransports,
+  // retention.ts (MSC1763)
+  retention.getRetentionConfiguration,
   thirdPartyLookup.getProtocols,
   thirdPartyLookup.getProtocolMetadata,
   thirdPartyLookup.queryLocationByProtocol,

@@ -45,7 +45,15 @@ const unstableFeatures = {
 }
 
 /** Spec: client-server-api/#get_matrixclientversions */
-export const getVersions = operation('GET /_matrix/client/versions', { id: 'getVersions', auth: 'none' }, () => ({
-  versions,
-  unstable_features: unstableFeatures,
-}))
+export const getVersions = operation(
+  'GET /_matrix/client/versions',
+  { id: 'getVersions', auth: 'none' },
+  ({ settings: { retention } }) => ({
+    versions,
+    unstable_features: {
+      ...unstableFeatures,
+      // Messages are taken away after a time, where the owner wants that.
+      ...(retention ? { 'org.matrix.msc1763': true } : {}),
+    },
+  }),
+)
