@@ -1,0 +1,102 @@
+/** What is not in the specification yet, with the client library that Element is made of: each thing that it looks for. */
+import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { createServer } from 'node:http'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { AuthType, createClient, type MatrixClient } from 'matrix-js-sdk'
+import {
+  ClientRendezvousFailureReason,
+  MSC4108FailureReason,
+  MSC4108RendezvousSession,
+} from 'matrix-js-sdk/lib/rendezvous/index.js'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+
+import { type BackgroundServer, freePort, startInBackground } from '../../scripts/serve/start-in-background.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'hearth-test-'))
+const password = 'correct horse battery staple'
+let baseUrl: string
+let server: BackgroundServer
+let alice: MatrixClient
+
+/** What Cloudflare was asked for credentials, and what it says. */
+const askedOfCloudflare: { path: string; authorization: string | undefined; body: string }[] = []
+const urls = ['turn:turn.cloudflare.com:3478?transport=udp', 'turns:turn.cloudflare.com:5349?transport=tcp']
+const cloudflare = createServer((request, response) => {
+  let body = ''
+  request.on('data', (chunk: Buffer) => (body += chunk.toString()))
+  request.on('end', () => {
+    askedOfCloudflare.push({
+      path: `${request.method} ${request.url}`,
+      authorization: request.headers.authorization,
+      body,
+    })
+    response.writeHead(201, { 'Content-Type': 'application/json' })
+    const iceServers = [{ urls: ['stun:stun.cloudflare.com:3478'] }, { urls, username: 'name', credential: 'secret' }]
+    response.end(JSON.stringify({ iceServers }))
+  })
+})
+
+// The machine may be busy with much else.
+vi.setConfig({ testTimeout: 60_000 })
+
+beforeAll(async () => {
+  for (const level of ['trace', 'debug', 'info', 'log', 'warn', 'error'] as const)
+    vi.spyOn(console, level).mockReturnValue()
+  const [port, turnPort] = [await freePort(), await freePort()]
+  cloudflare.listen(turnPort, '127.0.0.1')
+  await once(cloudflare, 'listening')
+  baseUrl = `http://127.0.0.1:${port}`
+  const options = [
+    `--port=${port}`,
+    `--data=${join(folder, 'data')}`,
+    '--server-name=unstable.example',
+    '--allow-private-addresses=on',
+    '--turn-key-id=the-key',
+    '--turn-key-api-token=the-token',
+    `--turn-service-url=http://127.0.0.1:${turnPort}`,
+  ]
+  server = await startInBackground('scripts/serve.ts', options)
+  const anybody = createClient({ baseUrl })
+  const made = await anybody.registerRequest({ username: 'alice', password, auth: { type: AuthType.Dummy } })
+  const { user_id: userId, access_token: accessToken, device_id: deviceId } = made
+  if (accessToken === undefined || deviceId === undefined) throw new Error('not signed in')
+  alice = createClient({ baseUrl, userId, accessToken, deviceId })
+}, 60_000)
+afterAll(async () => {
+  alice.stopClient()
+  await server.end('SIGTERM')
+  cloudflare.close()
+  rmSync(folder, { recursive: true })
+})
+
+test("Cloudflare's TURN servers", async () => {
+  const given = await alice.turnServer()
+  expect(given).toMatchObject({ username: 'name', password: 'secret', uris: urls })
+  expect(await alice.turnServer()).toMatchObject({ username: 'name' })
+  const path = 'POST /v1/turn/keys/the-key/credentials/generate-ice-servers'
+  expect(askedOfCloudflare).toEqual([{ path, authorization: 'Bearer the-token', body: '{"ttl":86400}' }])
+})
+
+test('two devices that meet to sign one of them in', async () => {
+  // No flag leads there until signing in with a QR code works as a whole: the address is given.
+  const fallbackRzServer = `${baseUrl}/_matrix/client/unstable/org.matrix.msc4108/rendezvous`
+  expect(await alice.doesServerSupportUnstableFeature('org.matrix.msc4108')).toBe(false)
+  const ends: string[] = []
+  const onFailure = (reason: string) => void ends.push(reason)
+  const showing = new MSC4108RendezvousSession({ client: alice, fallbackRzServer, onFailure })
+  await showing.send('')
+  expect(showing.ready).toBe(true)
+  const { url = expect.fail('no address') } = showing
+  expect(url.startsWith(`${fallbackRzServer}/`)).toBe(true)
+  const scanning = new MSC4108RendezvousSession({ url, onFailure })
+  await scanning.send('hello')
+  expect(await showing.receive()).toBe('hello')
+  await showing.send('hello yourself')
+  expect(await scanning.receive()).toBe('hello yourself')
+  await scanning.cancel(MSC4108FailureReason.UserCancelled)
+  expect(await showing.receive()).toBeUndefined()
+  expect(showing.cancelled).toBe(true)
+  expect(ends).toEqual([MSC4108FailureReason.UserCancelled, ClientRendezvousFailureReason.Unknown])
+})
