@@ -62,11 +62,12 @@ interface Progress extends Found {
 /** Checks the `auth` of a request. It passes once a whole flow is completed, in order; its session then ends. */
 export async function authenticate(env: Env, request: Authentication): Promise<Authenticated> {
   const purpose = purposeOf(request)
-  const auth = own(request.body, 'auth')
+  // Clients built on matrix-rust-sdk write null where they have none.
+  const auth = own(request.body, 'auth') ?? undefined
   if (auth === undefined) return unfinished(request, await openSession(env, purpose))
   if (!isObject(auth)) return refuse('bad_json', 'auth: Expected an object')
 
-  const session = own(auth, 'session')
+  const session = own(auth, 'session') ?? undefined
   const stage = own(auth, 'type')
   const progress = session === undefined ? undefined : await resume(env, session, purpose)
   if (session !== undefined && !progress) {

@@ -31,7 +31,7 @@ import { deviceWishes, signedIn } from './signing-in.ts'
 const registerBody = v.intersect([
   jsonObject,
   v.looseObject({
-    auth: v.optional(jsonObject),
+    auth: v.nullish(jsonObject),
     username: v.optional(v.string()),
     password: v.optional(v.string()),
     inhibit_login: v.optional(v.boolean()),
@@ -54,7 +54,7 @@ function flowsOf({ registration, registrationEmail, registrationTerms }: Setting
 
 /** Clients ask again and again while they wait for a link to be opened: those are no registrations. */
 function isWaitingForMail({ auth }: RegisterBody): boolean {
-  return auth !== undefined && own(auth, 'type') === 'm.login.email.identity'
+  return !!auth && own(auth, 'type') === 'm.login.email.identity'
 }
 
 /** Spec: client-server-api/#post_matrixclientv3register */

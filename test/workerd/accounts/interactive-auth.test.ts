@@ -46,6 +46,13 @@ describe('an operation that wants the password once more', () => {
     expect(await remove(alice, device, passwordAuth(alice))).toMatchObject({ status: 200 })
   })
 
+  test('takes null for a session, and for all of it, as nothing', async () => {
+    const device = await login(alice)
+    const auth = { ...passwordAuth(alice), session: null }
+    expect(await remove(alice, device, null)).toMatchObject({ status: 401, body: passwordFlow })
+    expect(await remove(alice, device, auth)).toMatchObject({ status: 200 })
+  })
+
   test('takes the user key of old', async () => {
     const device = await login(alice)
     const auth = { type: 'm.login.password', user: 'uia-alice', password: alice.password }
@@ -140,7 +147,6 @@ describe('an operation that wants the password once more', () => {
 
   test.each([
     [{ auth: 'x' }, 'M_BAD_JSON'],
-    [{ auth: null }, 'M_BAD_JSON'],
     [{ auth: { type: 'm.login.password', session: {} } }, 'M_BAD_JSON'],
     [{ auth: { type: 'm.login.password' } }, 'M_MISSING_PARAM'],
     [{ auth: { type: 'm.login.password', password: 1 } }, 'M_MISSING_PARAM'],

@@ -37,6 +37,13 @@ describe('on an open server', () => {
     expect(devices.body).toMatchObject({ devices: [{ device_id: 'D', display_name: 'Phone' }] })
   })
 
+  test('null stands for no auth and no session, as matrix-rust-sdk writes them', async () => {
+    expect(await anonymous.post('/register', { password, auth: null })).toMatchObject({ status: 401 })
+    expect(await anonymous.post('/register', { password, auth: { ...dummy, session: null } })).toMatchObject({
+      status: 200,
+    })
+  })
+
   test('without a name one is made up', async () => {
     const one = await anonymous.post<SignedIn>('/register', { password, auth: dummy })
     const other = await anonymous.post<SignedIn>('/register', { password, auth: dummy })
