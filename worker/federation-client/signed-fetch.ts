@@ -29,6 +29,8 @@ export interface FederationRequest {
   readonly body?: JsonObject
   /** Media type of the answer; JSON unless told. */
   readonly accept?: string
+  /** The oldest endpoints answer `[200, answer]`. */
+  readonly isWrapped?: boolean
   /** Until the whole answer is there; 60 s unless told. */
   readonly timeoutMs?: number
   /** Ends it in place of `timeoutMs`: a timer that nobody clears keeps a Durable Object from sleeping. */
@@ -61,7 +63,8 @@ export async function signedFetch(env: Env, request: FederationRequest): Promise
   if (!sent.ok) return sent
   const body = await readCapped(sent.response, request.maxBytes ?? defaultMaxBytes)
   if (!body.ok) return body
-  const json = parse(body.bytes)
+  const whole = parse(body.bytes)
+  const json = request.isWrapped && Array.isArray(whole) ? whole[1] : whole
   return isObject(json)
     ? { ok: true, json }
     : { ok: false, kind: 'not_json', message: 'the answer is not a JSON object' }

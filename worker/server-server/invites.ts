@@ -5,6 +5,7 @@
  * the server that asks, in the room of the path (CVE-2025-68667).
  */
 import { own, type JsonObject } from '#protocol/json/json.ts'
+import { parsePdu } from '#protocol/events/event-format.ts'
 import { membershipOf } from '#protocol/events/fields.ts'
 import type { Pdu } from '#protocol/events/pdu.ts'
 import type { EventId } from '#protocol/identifiers/event-id.ts'
@@ -76,6 +77,8 @@ async function takeInvite(env: Env, invite: Invite): Promise<JsonObject> {
   const { origin, roomId, eventId, version, event, state } = invite
   const rules = rulesOf(version) ?? refuse('incompatible_room_version')
   const { serverName, key, crypto } = await serverIdentity(env)
+  const parsed = parsePdu(rules, event, crypto)
+  if (!parsed.ok) return refuse('bad_json', parsed.message)
   const [verified] = await verifyPdus(rules, [event], { keys: keyRing(env), crypto, now: Date.now() })
   if (!verified?.ok) return refuse('forbidden', verified?.message ?? 'The invite could not be verified')
   if (verified.redacted) return refuse('bad_json', 'The content hash of the invite is wrong')

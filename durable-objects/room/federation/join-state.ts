@@ -49,11 +49,12 @@ export function joinState(
   const isMember = (key: string) => key.startsWith('13:m.room.member')
   const heroes = omitMembers ? heroesOf(room, whole) : new Set<Nid>()
   const state = whole.filter(([key, nid]) => !omitMembers || !isMember(key) || heroes.has(nid)).map(([, nid]) => nid)
-  const inState = new Set(state)
+  // "any events that are returned in `state` may be omitted from `auth_chain`": of an answer with all members none is.
+  const isTold = new Set(omitMembers ? state : [])
   // Those that the join cites may be members who are left out.
   const more = cited.map((id) => room.reader.nidOf(id)).filter((nid) => nid !== undefined)
   const chain = new Set([...more, ...authChainOf(room, [...state, ...more])])
-  const authChain = [...chain].filter((nid) => !inState.has(nid)).sort((a, b) => a - b)
+  const authChain = [...chain].filter((nid) => !isTold.has(nid)).sort((a, b) => a - b)
   return { state, authChain, servers: omitMembers ? serversBefore(room, joiner) : [] }
 }
 

@@ -10,6 +10,7 @@ import type { EventId } from '#protocol/identifiers/event-id.ts'
 import type { RoomId } from '#protocol/identifiers/room-id.ts'
 import type { ServerName } from '#protocol/identifiers/server-name.ts'
 import type { JsonObject } from '#protocol/json/json.ts'
+import { signatureKeyIds } from '#protocol/signing/sign-json.ts'
 
 import { horizonOf, isOver } from '../retention/expiry.ts'
 import type { Room } from '../room.ts'
@@ -183,13 +184,18 @@ function* chosenFor(room: Room, destination: ServerName, after: number): Generat
       // A join, leave or knock over us, which its own server made.
       if (sender === stateKey && serverOf(sender) === destination) continue
       const isTheirs = type === 'm.room.member' && stateKey !== null && serverOf(stateKey) === destination
-      const isWhole = isTheirs || isIn(nid)
+      const isWhole = isIn(nid) || (isTheirs && !hasSigned(room, nid, destination))
       if (!isWhole && !goodbyes.has(nid) && !partedBy(room, reader.eventOf(nid)).has(destination)) continue
       yield { nid, pos, isWhole }
       if (++count === maxBehind) break
     }
     end = entry
   }
+}
+
+/** Of an invite: the server got it by `/invite`. Only servers in the room get it "again through a federation transaction". */
+function hasSigned({ reader }: Room, nid: Nid, server: ServerName): boolean {
+  return signatureKeyIds(reader.eventOf(nid).pdu.json, server).length > 0
 }
 
 /** Whether a server was in the room at an event after a position. As now, unless one of its users came or went since. */

@@ -7,6 +7,7 @@
 import { fail, type Outcome } from '#protocol/errors.ts'
 import type { Pdu } from '#protocol/events/pdu.ts'
 import type { EventId } from '#protocol/identifiers/event-id.ts'
+import type { ServerName } from '#protocol/identifiers/server-name.ts'
 import { serverNameOf, type UserId } from '#protocol/identifiers/user-id.ts'
 import { isObject, own, type JsonObject } from '#protocol/json/json.ts'
 import { addSignature, signatureKeyIds, signatureOf } from '#protocol/signing/sign-json.ts'
@@ -44,14 +45,7 @@ export async function inviteRemote(
   if (!endorsed.ok) return endorsed
   const { pdu } = endorsed
   const { roomId, rules } = room.reader.header()
-  const place = `${encodeURIComponent(roomId)}/${encodeURIComponent(pdu.event_id)}`
-  const answer = await signedFetch(env, {
-    destination: serverNameOf(target),
-    method: 'PUT',
-    path: `/_matrix/federation/v2/invite/${place}`,
-    body: { room_version: rules.version, event: pdu.json, invite_room_state: toldStateForInvite(room, pdu.sender) },
-    timeoutMs: 30_000,
-  })
+  const answer = await send(room, env, pdu, serverNameOf(target))
   if (!answer.ok) return remoteFailure(answer)
   const event = own(answer.json, 'event')
   const signed = isObject(event) ? withTheirSignatures(pdu, event, serverNameOf(target)) : undefined
@@ -67,6 +61,31 @@ export async function inviteRemote(
     noteRelayed(room, verified.event_id)
     deps.stored(received.changedMembers)
     return { ok: true, event_id: verified.event_id }
+  })
+}
+
+/**
+ * "Senders which receive a 400 or 404 response to this endpoint should retry using the v1 API …, if the room version is "1" or
+ * "2"."
+ */
+async function send(room: Room, env: Env, { event_id, json, sender }: Pdu, server: ServerName) {
+  const { roomId, rules } = room.reader.header()
+  const told = toldStateForInvite(room, sender)
+  const place = `${encodeURIComponent(roomId)}/${encodeURIComponent(event_id)}`
+  const request = { destination: server, method: 'PUT' as const, timeoutMs: 30_000 }
+  const answer = await signedFetch(env, {
+    ...request,
+    path: `/_matrix/federation/v2/invite/${place}`,
+    body: { room_version: rules.version, event: json, invite_room_state: told },
+  })
+  const isOlder = !answer.ok && answer.kind === 'http' && (answer.status === 400 || answer.status === 404)
+  if (!isOlder || rules.eventId !== 'in-event') return answer
+  const unsigned = own(json, 'unsigned')
+  return signedFetch(env, {
+    ...request,
+    path: `/_matrix/federation/v1/invite/${place}`,
+    body: { ...json, unsigned: { ...(isObject(unsigned) ? unsigned : {}), invite_room_state: told } },
+    isWrapped: true,
   })
 }
 
