@@ -42,8 +42,13 @@ const pauseMs = 60_000
 const perQuery = 90
 /** Servers asked at once: a platform lets six connections wait for headers. */
 const atOnce = 5
+/** Bytes of an answer: a hundred keys have 15,000. */
+const maxAnswer = 65_536
+/** Keys kept of a server that does not publish them any more. */
+const maxFormer = 100
 
-export function keyRing(env: Env): KeyRing {
+/** `beforeAsking` is called before a server is asked, and may refuse that by throwing. */
+export function keyRing(env: Env, beforeAsking: () => void = () => undefined): KeyRing {
   return {
     async keysOf(wanted) {
       const { serverName } = settingsOf(env)
@@ -55,6 +60,7 @@ export function keyRing(env: Env): KeyRing {
       const lacking = [...wanted].filter(
         ([server, wish]) => server !== serverName && !isServed(found.get(server) ?? [], wish),
       )
+      if (lacking.some(([server]) => !asked.get(server, Date.now()))) beforeAsking()
       // A dead server keeps one place busy and not all of them.
       const limited = limiter(atOnce)
       const asking = lacking.map(([server]) =>
@@ -113,9 +119,10 @@ function ask(env: Env, server: ServerName, before: readonly ServerKey[]): Promis
   return sharedWork(asked, server, pauseMs, async () => {
     const answer = await fetchKeys(env, server)
     if (!answer) return before
-    const keys = [...answer.keys, ...before.filter((old) => answer.keys.every(({ keyId }) => keyId !== old.keyId))]
+    const former = before.filter((old) => answer.keys.every(({ keyId }) => keyId !== old.keyId))
+    const keys = [...answer.keys, ...former.slice(0, maxFormer)]
     memory.set(server, keys, Date.now() + memoryMs)
-    await save(env, server, answer)
+    await save(env, server, answer, keys)
     return keys
   })
 }
@@ -132,7 +139,7 @@ export async function fetchKeys(env: Env, server: ServerName): Promise<KeyAnswer
     method: 'GET',
     path: '/_matrix/key/v2/server',
     timeoutMs: 10_000,
-    maxBytes: 262_144,
+    maxBytes: maxAnswer,
   })
   if (!answer.ok) return undefined
   const { crypto } = await serverIdentity(env)
@@ -140,21 +147,31 @@ export async function fetchKeys(env: Env, server: ServerName): Promise<KeyAnswer
   return keys && { keys, response: JSON.stringify(answer.json) }
 }
 
+/** No further server is asked for a notary's answer once so many milliseconds have gone by. */
+const notaryPatience = 15_000
+
 /**
  * Whole key answers of servers, as they signed them, for a notary to pass on: valid at least until the time given for
- * each, else asked for anew. Servers that give none are left out.
+ * each, else asked for anew. Servers that give none are left out. `beforeAsking` as for `keyRing`, once a server.
  */
-export async function publishedKeys(env: Env, wanted: ReadonlyMap<ServerName, number>): Promise<JsonObject[]> {
-  const published: JsonObject[] = []
-  for (const [server, minimumValidUntil] of wanted) {
+export async function publishedKeys(
+  env: Env,
+  wanted: ReadonlyMap<ServerName, number>,
+  beforeAsking: () => void,
+): Promise<JsonObject[]> {
+  const until = Date.now() + notaryPatience
+  const limited = limiter(atOnce)
+  const publish = async (server: ServerName, minimumValidUntil: number) => {
     const stored = await storedAnswer(env, server)
     const validUntil = stored && own(stored, 'valid_until_ts')
     const fresh = typeof validUntil === 'number' && validUntil >= minimumValidUntil
-    if (!fresh) await ask(env, server, memory.get(server, Date.now()) ?? [])
-    const answer = fresh ? stored : await storedAnswer(env, server)
-    if (answer) published.push(answer)
+    if (fresh || Date.now() > until) return stored
+    beforeAsking()
+    await ask(env, server, (await known(env, [server])).get(server) ?? [])
+    return storedAnswer(env, server)
   }
-  return published
+  const asking = [...wanted].map(([server, minimum]) => limited(() => publish(server, minimum)))
+  return (await Promise.all(asking)).filter((answer) => answer !== undefined)
 }
 
 async function storedAnswer(env: Env, server: ServerName): Promise<JsonObject | undefined> {
@@ -168,20 +185,34 @@ async function storedAnswer(env: Env, server: ServerName): Promise<JsonObject | 
   return isObject(json) ? json : undefined
 }
 
-async function save(env: Env, serverName: ServerName, { keys, response }: KeyAnswer): Promise<void> {
-  const db = drizzle(env.DB)
-  const fetchedAt = Date.now()
-  for (const { keyId, publicKey, validUntilTs, expired } of keys) {
-    const row = {
-      publicKey: encodeBase64Unpadded(publicKey),
-      validUntilTs,
-      expired,
-      fetchedAt,
-      response: expired ? null : response,
-    }
-    await db
-      .insert(remoteServerKeys)
-      .values({ serverName, keyId, ...row })
-      .onConflictDoUpdate({ target: [remoteServerKeys.serverName, remoteServerKeys.keyId], set: row })
-  }
+/** Writes down the keys of an answer, and the answer with one of them; of those before, all but `keys` go. */
+async function save(
+  { DB }: Env,
+  serverName: ServerName,
+  { keys: answered, response }: KeyAnswer,
+  keys: readonly ServerKey[],
+): Promise<void> {
+  const first = answered.find(({ expired }) => !expired)
+  const rows = answered.map((key) => ({
+    keyId: key.keyId,
+    publicKey: encodeBase64Unpadded(key.publicKey),
+    validUntilTs: key.validUntilTs,
+    expired: key.expired ? 1 : 0,
+    isFirst: key === first,
+  }))
+  const insert = `INSERT INTO remote_server_keys(server_name, key_id, public_key, valid_until_ts, expired, fetched_at, response)
+    SELECT ?1, value ->> 'keyId', value ->> 'publicKey', value ->> 'validUntilTs', value ->> 'expired', ?2,
+      iif(value ->> 'isFirst', ?3, NULL) FROM json_each(?4) WHERE true
+    ON CONFLICT DO UPDATE SET public_key = excluded.public_key, valid_until_ts = excluded.valid_until_ts,
+      expired = excluded.expired, fetched_at = excluded.fetched_at, response = excluded.response`
+  const drop =
+    'DELETE FROM remote_server_keys WHERE server_name = ?1 AND key_id NOT IN (SELECT value FROM json_each(?2))'
+  // Of an answer that another one has replaced nothing is passed on.
+  const forget =
+    'UPDATE remote_server_keys SET response = NULL WHERE server_name = ?1 AND key_id <> ?2 AND response IS NOT NULL'
+  await DB.batch([
+    DB.prepare(drop).bind(serverName, JSON.stringify(keys.map(({ keyId }) => keyId))),
+    DB.prepare(insert).bind(serverName, Date.now(), response, JSON.stringify(rows)),
+    DB.prepare(forget).bind(serverName, first?.keyId ?? ''),
+  ])
 }

@@ -42,6 +42,8 @@ const policies = {
   upload: { burst: 60, every: 1_000, failsClosed: false },
   /** Each fetches a page, and maybe a picture, from anywhere. */
   preview: { burst: 60, every: 3_000, failsClosed: false },
+  /** Requests in the name of servers that have to be asked for their keys first: each makes this one ask another. */
+  introduction: { burst: 200, every: 500, failsClosed: false },
   /** Calls restart what they delay every few seconds. */
   delayed: { burst: 200, every: 100, failsClosed: false },
   /** Each asks all rooms of a user. */
@@ -58,6 +60,11 @@ const buckets = new Map<string, number>()
 /** Refuses with M_LIMIT_EXCEEDED when too many such requests came from the client's address. */
 export function limitAddress(limit: RateLimit, request: Request, settings: Settings): void {
   if (settings.rateLimits) draw(limit, networkOf(clientAddress(request, settings)))
+}
+
+/** Refuses with M_LIMIT_EXCEEDED when somebody, as far as it is known who, made us ask too many servers for their keys. */
+export function limitIntroduction(request: Request, settings: Settings): void {
+  if (clientAddress(request, settings) !== '') limitAddress('introduction', request, settings)
 }
 
 /** Refuses with M_LIMIT_EXCEEDED when the user did too much of it. */

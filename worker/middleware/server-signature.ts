@@ -15,6 +15,8 @@ import { keyRing } from '../federation-client/key-ring.ts'
 import { noteVoice } from '../federation-client/silent-servers.ts'
 import { refuse } from '../refusal.ts'
 import { serverIdentity } from '../server-identity.ts'
+import { settingsOf } from '../settings.ts'
+import { limitIntroduction } from './rate-limit.ts'
 
 /** The server that signed this request; `content` is the text of its body, where it has one. Refuses everybody else. */
 export async function originOf(request: Request, content: string | undefined, env: Env): Promise<ServerName> {
@@ -28,7 +30,10 @@ export async function originOf(request: Request, content: string | undefined, en
   if (header.origin === serverName) return refuse('unauthenticated_server', 'A server does not call itself')
   const now = Date.now()
   const wish = { keyIds: new Set([header.keyId]), counts: (key: ServerKey) => countsForRequest(key, now) }
-  const keys = (await keyRing(env).keysOf(new Map([[header.origin, wish]]))).get(header.origin) ?? []
+  const settings = settingsOf(env)
+  // Anybody can write any name into the header, and each makes us ask that server for its keys.
+  const ring = keyRing(env, () => limitIntroduction(request, settings))
+  const keys = (await ring.keysOf(new Map([[header.origin, wish]]))).get(header.origin) ?? []
   const key = keys.find(({ keyId }) => keyId === header.keyId)
   if (!key || !countsForRequest(key, now))
     return refuse('unauthenticated_server', `No valid key ${header.keyId} of ${header.origin}`)

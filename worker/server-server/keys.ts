@@ -14,6 +14,7 @@ import * as v from 'valibot'
 import { expiredKeys } from '../accounts/signing-keys.ts'
 import type { Env } from '../env.ts'
 import { publishedKeys } from '../federation-client/key-ring.ts'
+import { limitIntroduction } from '../middleware/rate-limit.ts'
 import { operation } from '../operation.ts'
 import { refuse } from '../refusal.ts'
 import { serverIdentity } from '../server-identity.ts'
@@ -39,11 +40,12 @@ export const getServerKeyById = operation(
 export const perspectivesKeyQuery = operation(
   'GET /_matrix/key/v2/query/:serverName',
   { id: 'perspectivesKeyQuery', auth: 'none' },
-  async ({ env, path, query }) => {
+  async ({ env, path, query, request, settings }) => {
     const server = parseServerName(path.serverName)
     if (!server) return refuse('invalid_param', 'That is not a server name')
     const minimum = Number(query.get('minimum_valid_until_ts') ?? Date.now())
-    return { server_keys: await notarised(env, new Map([[server, Number.isFinite(minimum) ? minimum : Date.now()]])) }
+    const wanted = new Map([[server, Number.isFinite(minimum) ? minimum : Date.now()]])
+    return { server_keys: await notarised(env, wanted, () => limitIntroduction(request, settings)) }
   },
 )
 
@@ -55,13 +57,13 @@ export const bulkPerspectivesKeyQuery = operation(
     auth: 'none',
     body: v.looseObject({ server_keys: v.record(v.string(), v.record(v.string(), v.unknown())) }),
   },
-  async ({ env, body }) => {
+  async ({ env, body, request, settings }) => {
     const wanted = Object.entries(body.server_keys).slice(0, maxServers)
     const servers = wanted.flatMap(([name, criteria]) => {
       const server = parseServerName(name)
       return server ? [[server, latestMinimum(criteria)] as const] : []
     })
-    return { server_keys: await notarised(env, new Map(servers)) }
+    return { server_keys: await notarised(env, new Map(servers), () => limitIntroduction(request, settings)) }
   },
 )
 
@@ -101,10 +103,14 @@ async function ownKeys(env: Env): Promise<JsonObject> {
 }
 
 /** What those servers published, with our signature added. Servers that cannot be asked are left out. */
-async function notarised(env: Env, wanted: ReadonlyMap<ServerName, number>): Promise<JsonObject[]> {
+async function notarised(
+  env: Env,
+  wanted: ReadonlyMap<ServerName, number>,
+  beforeAsking: () => void,
+): Promise<JsonObject[]> {
   const { serverName, key, crypto } = await serverIdentity(env)
   const others = new Map([...wanted].filter(([server]) => server !== serverName))
-  const published = await publishedKeys(env, others)
+  const published = await publishedKeys(env, others, beforeAsking)
   const signed = published.map((answer) => signJson(answer, serverName, key, crypto))
   return wanted.has(serverName) ? [await ownKeys(env), ...signed] : signed
 }
