@@ -73,8 +73,21 @@ export function joinedSlice(asked: Asked, member: StoredEvent, group: GroupId): 
 function unread({ view, request }: Asked, member: StoredEvent): JsonObject {
   const { pushRules, ignoredUsers = [], filter } = request
   if (!pushRules) return {}
-  const byThread = filter.timeline?.unread_thread_notifications === true
-  return unreadCounts(view, member, { pushRules, ignoredUsers, byThread })
+  // As it was called before v1.4, the answer too.
+  const older = 'org.matrix.msc3773.unread_thread_notifications'
+  const { unread_thread_notifications: isAsked, [older]: isAskedOlder } = filter.timeline ?? {}
+  const counts = unreadCounts(view, member, {
+    pushRules,
+    ignoredUsers,
+    byThread: isAsked === true || isAskedOlder === true,
+  })
+  const { unread_thread_notifications: threads, ...main } = counts
+  if (threads === undefined) return main
+  return {
+    ...main,
+    ...(isAsked ? { unread_thread_notifications: threads } : {}),
+    ...(isAskedOlder ? { [older]: threads } : {}),
+  }
 }
 
 /** The room stands where the client has heard of it. */

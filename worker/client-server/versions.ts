@@ -13,6 +13,21 @@ const unstableFeatures = {
   'org.matrix.simplified_msc3575': true,
   // Rooms that two users share, by the name of before v1.19.
   'uk.half-shot.msc2666.query_mutual_rooms': true,
+  'uk.half-shot.msc2666.query_mutual_rooms.stable': true,
+  // What has been in the specification for long, and clients look for by these names: cross-signing, private receipts,
+  // threads (their list, their order, receipts and counts), the directory by types of rooms, summaries, media with tokens,
+  // redactions that are sent as events.
+  'org.matrix.e2e_cross_signing': true,
+  'org.matrix.msc2285.stable': true,
+  'org.matrix.msc3440.stable': true,
+  'org.matrix.msc3715.stable': true,
+  'org.matrix.msc3856.stable': true,
+  'org.matrix.msc3771': true,
+  'org.matrix.msc3773': true,
+  'org.matrix.msc3827.stable': true,
+  'org.matrix.msc3266': true,
+  'org.matrix.msc3916.stable': true,
+  'com.beeper.msc4169': true,
   // `?org.matrix.msc3981.recurse`, and tokens to sign in another client.
   'org.matrix.msc3981': true,
   'org.matrix.msc3882': true,

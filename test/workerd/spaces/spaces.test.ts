@@ -229,9 +229,9 @@ describe('the summary of a room', () => {
     expect(await ok(anonymous.get(summaryPath(roomId)))).toEqual(summary)
     expect(await ok(bob.get(summaryPath(`#${alias}:test.local`)))).toEqual({ ...summary, membership: 'leave' })
     const old = summaryPath(roomId, '/_matrix/client/unstable/im.nheko.summary/summary')
-    expect(await ok(alice.get(old))).toEqual({ ...summary, membership: 'join' })
+    expect(await ok(alice.get(old))).toMatchObject({ ...summary, membership: 'join' })
     const older = `/_matrix/client/unstable/im.nheko.summary${at(roomId, '/summary')}`
-    expect(await ok(alice.get(older))).toEqual({ ...summary, membership: 'join' })
+    expect(await ok(alice.get(older))).toMatchObject({ ...summary, membership: 'join' })
   })
 
   test('is given to those who may come in, and others learn nothing', async () => {

@@ -22,6 +22,8 @@ export interface RoomEventFilter extends EventFilter {
   readonly lazy_load_members?: boolean
   readonly include_redundant_members?: boolean
   readonly unread_thread_notifications?: boolean
+  /** The same, as it was called before v1.4. */
+  readonly 'org.matrix.msc3773.unread_thread_notifications'?: boolean
   /** MSC3440: events to which others relate that are of one of these types, and by one of these users. */
   readonly related_by_rel_types?: readonly string[]
   readonly related_by_senders?: readonly string[]

@@ -88,6 +88,7 @@ const roomEventFilter = object<RoomEventFilter>({
   lazy_load_members: flag,
   include_redundant_members: flag,
   unread_thread_notifications: flag,
+  'org.matrix.msc3773.unread_thread_notifications': flag,
   related_by_rel_types: texts,
   related_by_senders: users,
   'org.matrix.msc3874.rel_types': texts,
