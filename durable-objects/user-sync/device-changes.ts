@@ -1,5 +1,6 @@
 /**
- * Tells others that this user's devices or keys changed: local users who share a room, and the servers in those rooms.
+ * Tells others that this user's devices or keys changed: local users who share a room, and the servers in those rooms. Local
+ * users are told of the user's profile in the same way.
  *
  * Spec: client-server-api/#e2e-extensions-to-sync, server-server-api/#device-management. A change is noted here before it
  * is written to D1 and struck out once everybody was told, so that none is lost; said twice, it does no harm. What is said
@@ -21,6 +22,8 @@ export type DeviceChange =
   | { readonly kind: 'signing'; readonly name: '' }
   /** The user joined a room (`name`): servers in it may be new. */
   | { readonly kind: 'joined'; readonly name: string }
+  /** A field (`name`) of the profile changed. */
+  | { readonly kind: 'profile'; readonly name: string }
 
 /** What D1 says of the user, as others may see it. */
 export interface PublicKeys {
@@ -44,6 +47,7 @@ export interface Announcer {
   readonly audienceOf: (rooms: readonly RoomId[]) => Promise<Audience>
   readonly publicKeys: () => Promise<PublicKeys>
   readonly tellUsers: (users: readonly UserId[]) => Promise<void>
+  readonly tellProfile: (users: readonly UserId[], fields: readonly string[]) => Promise<void>
   readonly sendEdu: (edu: JsonObject, destinations: ServerName[]) => Promise<void>
 }
 
@@ -68,10 +72,13 @@ export async function announce(sql: Sql, stream: Stream, userId: UserId, world: 
     .exec<{ id: number } & DeviceChange>('SELECT id, kind, name FROM device_changes ORDER BY id')
     .toArray()
   if (noted.length === 0) return
-  const changed = noted.filter(({ kind }) => kind !== 'joined')
+  const joined = noted.filter(({ kind }) => kind === 'joined')
+  const fields = noted.filter(({ kind }) => kind === 'profile').map(({ name }) => name)
+  const changed = noted.filter(({ kind }) => kind === 'device' || kind === 'signing')
+  if (fields.length > 0) await world.tellProfile((await world.audienceOf(world.joinedRooms())).users, fields)
   // A change goes to all servers, new ones among them.
   if (changed.length > 0) await announceChanges(sql, stream, userId, changed, world)
-  else await announceToNewServers(sql, stream, userId, noted, world)
+  else if (joined.length > 0) await announceToNewServers(sql, stream, userId, joined, world)
   for (const { id } of noted) sql.exec('DELETE FROM device_changes WHERE id = ?', id)
 }
 

@@ -281,4 +281,18 @@ export const migrations: readonly string[] = [
   ALTER TABLE room_facts ADD COLUMN sticky_until INTEGER NOT NULL DEFAULT 0;
   CREATE INDEX sticky_rooms ON room_facts(sticky_until) WHERE sticky_until > 0;
   `,
+  `
+  -- Fields of profiles that this user's clients follow, '*' for all, and from which position on (profile-changes.ts).
+  CREATE TABLE profile_fields(field TEXT PRIMARY KEY, since INTEGER NOT NULL, seen_day INTEGER NOT NULL);
+  -- The newest change of each of these fields, by user.
+  CREATE TABLE profile_changes(
+    user_id TEXT NOT NULL,
+    field TEXT NOT NULL,
+    position INTEGER NOT NULL,
+    PRIMARY KEY (user_id, field)
+  ) WITHOUT ROWID;
+  CREATE INDEX profile_changes_by_position ON profile_changes(position);
+  -- JSON: the fields that the client was told of by the answers "acked" and "sent"; '' for none.
+  ALTER TABLE connections ADD COLUMN profiles TEXT NOT NULL DEFAULT '';
+  `,
 ]

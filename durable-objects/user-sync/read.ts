@@ -10,6 +10,7 @@ import { isObject, type JsonObject, own } from '#protocol/json/json.ts'
 import type { PresenceState } from '#protocol/presence/presence.ts'
 import type { FollowedThreads, StoredPushRules } from '#protocol/push-rules/stored-rules.ts'
 import { formatSinceToken, parseSinceToken, type SinceToken } from '#protocol/sync/since-token.ts'
+import { noProfileNews, profileFieldsOf, type ProfileNews } from '#protocol/sync/profile-fields.ts'
 import type { DeviceKeys, ReadRequest } from '#protocol/sync/wait-request.ts'
 
 import type { Sql } from '../shared/sql.ts'
@@ -25,6 +26,7 @@ import { seeDevice } from './devices.ts'
 import { getFilter } from './filters.ts'
 import { heardOf, type Membership, type RoomVersion } from './marks.ts'
 import { type PresenceEvent, presenceAfter } from './presence.ts'
+import { profileChangesAfter } from './profile-changes.ts'
 import { dayOf } from './prune.ts'
 import { getRoomsPushRules } from './push-rules.ts'
 import type { Stream } from './stream.ts'
@@ -56,6 +58,7 @@ export interface Read {
   readonly toDevice: readonly ToDeviceEvent[]
   readonly deviceLists: DeviceLists
   readonly presence: readonly PresenceEvent[]
+  readonly profiles: ProfileNews
   readonly keys: DeviceKeys
   readonly ignoredUsers: readonly string[]
   /** For the rooms to count by. */
@@ -77,7 +80,8 @@ export function readStream(sql: Sql, stream: Stream, request: ReadRequest, now: 
   const includeLeave = request.includeLeave || since?.kind === 'foreign' || includesLeave(filter)
   const token = since?.kind === 'ours' ? since.token : undefined
   const isForeign = since?.kind === 'foreign'
-  return { ...read(sql, stream, { ...request, token, includeLeave, isForeign }, now), keys, filter }
+  const profileFields = request.profileFields ?? profileFieldsOf(filter)
+  return { ...read(sql, stream, { ...request, token, includeLeave, isForeign, profileFields }, now), keys, filter }
 }
 
 function includesLeave(filter: JsonObject | null): boolean {
@@ -91,6 +95,7 @@ interface Scope {
   readonly isForeign: boolean
   readonly fullState: boolean
   readonly includeLeave: boolean
+  readonly profileFields: readonly string[]
   readonly presence?: PresenceState | undefined
 }
 
@@ -102,7 +107,9 @@ function read(sql: Sql, stream: Stream, scope: Scope, now: number): Omit<Read, '
   const accountData = accountDataAfter(sql, everything ? 0 : token.read)
   const rooms = roomsToServe(sql, scope, accountData)
   const presence = scope.presence === undefined ? [] : presenceAfter(sql, token?.read ?? 0, everything, now)
-  const ignored = rooms.length > 0 || presence.length > 0 ? ignoredUsers(sql) : []
+  const profiles = readProfiles(sql, stream, scope, dayOf(now))
+  const tells = rooms.length + presence.length + profiles.changed.length + profiles.whole.length > 0
+  const ignored = tells ? ignoredUsers(sql) : []
   const next: SinceToken = { read: stream.position, served: 0, toDevice: toDevice.upTo }
   return {
     ok: true,
@@ -116,12 +123,25 @@ function read(sql: Sql, stream: Stream, scope: Scope, now: number): Omit<Read, '
     // The holder of a foreign token knows devices that may be others by now.
     deviceLists: token || scope.isForeign ? deviceListsAfter(sql, token?.read ?? 0) : { changed: [], left: [] },
     presence: presence.filter(({ sender }) => !ignored.includes(sender)),
+    profiles,
     ignoredUsers: ignored,
     ...getRoomsPushRules(
       sql,
       rooms.map(({ roomId }) => roomId),
     ),
   }
+}
+
+function readProfiles(
+  sql: Sql,
+  stream: Stream,
+  { token, fullState, profileFields }: Scope,
+  today: number,
+): ProfileNews {
+  if (profileFields.length === 0) return noProfileNews
+  const { changed, late } = profileChangesAfter(sql, stream, { fields: profileFields, after: token?.read ?? 0, today })
+  if (!token || fullState) return { fields: profileFields, changed: [], whole: profileFields }
+  return { fields: profileFields, changed, whole: late }
 }
 
 type RoomRow = {
@@ -177,13 +197,15 @@ function roomRows(sql: Sql, after: number, others: readonly string[]): RoomRow[]
 }
 
 /** Whether there is anything to tell. */
-export function hasNews({ rooms, accountData, toDevice, deviceLists, presence, everything }: Read): boolean {
+export function hasNews({ rooms, accountData, toDevice, deviceLists, presence, profiles, everything }: Read): boolean {
   return (
     everything ||
     rooms.length > 0 ||
     accountData.length > 0 ||
     toDevice.length > 0 ||
     presence.length > 0 ||
+    profiles.changed.length > 0 ||
+    profiles.whole.length > 0 ||
     deviceLists.changed.length > 0 ||
     deviceLists.left.length > 0
   )

@@ -10,11 +10,12 @@ import { fail, type Failure, type Outcome } from '#protocol/errors.ts'
 import type { RoomId } from '#protocol/identifiers/room-id.ts'
 import type { UserId } from '#protocol/identifiers/user-id.ts'
 import type { InviteVerdict } from '#protocol/invite-permission.ts'
-import type { JsonObject } from '#protocol/json/json.ts'
+import type { JsonObject, JsonValue } from '#protocol/json/json.ts'
 import type { Presence, PresenceState } from '#protocol/presence/presence.ts'
 import type { PushedEvent } from '#protocol/push-rules/push-body.ts'
 import type { PushRuleEdit, StoredPushRules } from '#protocol/push-rules/stored-rules.ts'
 import { parseSlidingUrl, slidingIdleHeader, type SlidingRequest } from '#protocol/sliding-sync/request.ts'
+import type { ProfileChange } from '#protocol/sync/profile-fields.ts'
 import { formatSinceToken, parseSinceToken, type SinceToken } from '#protocol/sync/since-token.ts'
 import { type Idle, idleHeader, parseWaitUrl } from '#protocol/sync/wait-request.ts'
 import type { SessionToBackUp } from '#protocol/device-keys/key-backup.ts'
@@ -28,6 +29,7 @@ import {
   saveDeviceKeys,
   saveSignatures,
 } from '../../worker/accounts/device-keys.ts'
+import { removeProfileField, setProfileField } from '../../worker/accounts/profiles.ts'
 import { forgetPushers } from '../../worker/accounts/pushers.ts'
 import { findUser } from '../../worker/accounts/users.ts'
 import { announcerFor } from '../../worker/e2ee/announcer.ts'
@@ -110,6 +112,7 @@ import {
   voidKeys,
 } from './one-time-keys.ts'
 import { notePresence, PresenceKeeper, presenceOf } from './presence.ts'
+import { noteProfileChange } from './profile-changes.ts'
 import { beginDay, dayOf } from './prune.ts'
 import {
   activatePusher,
@@ -766,17 +769,37 @@ export class UserSyncDO extends DurableObject<Env> {
 
   async #announceAll(): Promise<void> {
     const userId = this.#userId()
-    const world = announcerFor(
-      this.env,
-      userId,
-      () => joinedRooms(this.#sql),
-      () => {
+    const world = announcerFor(this.env, userId, () => joinedRooms(this.#sql), {
+      devicesChanged: () => {
         noteDeviceListChange(this.#sql, this.#stream, userId, false)
         this.#wake()
       },
-    )
+      profileChanged: (fields) => this.#noteProfile({ userId, fields }),
+    })
     await announce(this.#sql, this.#stream, userId, world)
     if (!hasDeviceChanges(this.#sql)) this.#alarms.cancel('announce')
+  }
+
+  // —— Profiles ——
+
+  /** Sets a field of this user's profile; without `value` removes it. False where the profile would become too large. */
+  async changeProfile({ name, value }: { name: string; value?: JsonValue }): Promise<boolean> {
+    const userId = this.#userId()
+    let isDone = true
+    await this.#changing({ kind: 'profile', name }, async () => {
+      if (value === undefined) await removeProfileField(this.env, userId, name)
+      else isDone = await setProfileField(this.env, userId, name, value)
+    })
+    return isDone
+  }
+
+  /** Fields of the profile of somebody with whom a room is shared changed. */
+  async profileChanged(change: { userId: UserId; fields: readonly string[] }): Promise<void> {
+    this.#noteProfile(change)
+  }
+
+  #noteProfile(change: ProfileChange): void {
+    if (noteProfileChange(this.#sql, this.#stream, change)) this.#wake()
   }
 
   // —— Key backup ——

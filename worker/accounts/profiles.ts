@@ -6,6 +6,7 @@
  */
 import type { UserId } from '#protocol/identifiers/user-id.ts'
 import { isObject, type JsonObject, type JsonValue, own } from '#protocol/json/json.ts'
+import { pickProfile, type ProfileFields } from '#protocol/sync/profile-fields.ts'
 import { and, eq, sql, type SQL } from 'drizzle-orm'
 import { drizzle } from 'drizzle-orm/d1'
 
@@ -27,6 +28,30 @@ export async function readProfile({ DB }: Env, userId: UserId): Promise<JsonObje
   const row = await drizzle(DB).select().from(profiles).where(eq(profiles.userId, userId)).get()
   const fields: unknown = row && JSON.parse(row.fields)
   return isObject(fields) ? fields : undefined
+}
+
+/** Of so many profiles one query reads, since each may have 64 KiB. */
+const atOnce = 100
+
+/** Some fields of the profiles of users; who does not exist or was deactivated is left out. */
+export async function readProfiles(
+  { DB }: Env,
+  userIds: readonly UserId[],
+  wanted: ProfileFields,
+): Promise<Map<UserId, JsonObject>> {
+  const found = new Map<UserId, JsonObject>()
+  for (let at = 0; at < userIds.length; at += atOnce) {
+    const some = JSON.stringify(userIds.slice(at, at + atOnce))
+    const rows = await drizzle(DB)
+      .select()
+      .from(profiles)
+      .where(sql`${profiles.userId} IN (SELECT value FROM json_each(${some}))`)
+    for (const row of rows) {
+      const fields: unknown = JSON.parse(row.fields)
+      if (isObject(fields)) found.set(row.userId, pickProfile(fields, wanted))
+    }
+  }
+  return found
 }
 
 /** The profile for membership events; empty for users of other servers. */

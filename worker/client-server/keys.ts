@@ -17,7 +17,7 @@ import { nodeCrypto } from '../node-crypto.ts'
 import { operation } from '../operation.ts'
 import { refuse, unwrap } from '../refusal.ts'
 import { roomOf } from '../rooms.ts'
-import { deviceLists } from '../sync/device-lists.ts'
+import { companyOf, deviceLists } from '../sync/device-lists.ts'
 import { userSyncOf } from '../sync/user-sync.ts'
 import { jsonObject } from './parameters.ts'
 
@@ -87,6 +87,6 @@ export const getKeysChanges = operation(
     const changes = read.rooms.flatMap(({ roomId, from, changed }) =>
       changed ? [limited(() => roomOf(env, roomId).memberChanges({ reader: userId, from }))] : [],
     )
-    return deviceLists(env, userId, read.deviceLists, await Promise.all(changes))
+    return deviceLists(read.deviceLists, await companyOf(env, userId, await Promise.all(changes)))
   },
 )

@@ -1,14 +1,15 @@
 /** Profiles. Spec: client-server-api/#profiles, profile.yaml. Anyone may read them; "servers MAY deny". */
 import { parseMxcUri } from '#protocol/identifiers/mxc-uri.ts'
 import { serverNameOf, type UserId } from '#protocol/identifiers/user-id.ts'
-import { type JsonObject, type JsonValue, own } from '#protocol/json/json.ts'
+import { isObject, type JsonObject, type JsonValue, own } from '#protocol/json/json.ts'
 
-import { readProfile, removeProfileField, setProfileField } from '../accounts/profiles.ts'
+import { readProfile } from '../accounts/profiles.ts'
 import type { Env } from '../env.ts'
 import { askProfile } from '../federation-client/queries.ts'
 import { type Call, operation, type Requester } from '../operation.ts'
 import { refuse } from '../refusal.ts'
 import { settingsOf } from '../settings.ts'
+import { userSyncOf } from '../sync/user-sync.ts'
 import { propagateProfile } from '../user-rooms.ts'
 import { jsonObject } from './parameters.ts'
 
@@ -16,6 +17,8 @@ import { jsonObject } from './parameters.ts'
 const unstable = ['/_matrix/client/unstable/uk.tcpip.msc4133/profile/:userId/:keyName'] as const
 const maxDisplayName = 256
 const maxAvatarUrl = 1000
+const maxStatusText = 256
+const maxStatusEmoji = 32
 
 /** Spec: client-server-api/#get_matrixclientv3profileuserid */
 export const getUserProfile = operation(
@@ -48,8 +51,8 @@ export const setProfileFieldOperation = operation(
     const { userId, keyName } = path
     checkMayChange(requester, userId, keyName)
     const value = checkField(keyName, body)
-    if (value === '') await removeProfileField(env, userId, keyName)
-    else if (!(await setProfileField(env, userId, keyName, value))) refuse('profile_too_large')
+    const change = value === '' ? { name: keyName } : { name: keyName, value }
+    if (!(await userSyncOf(env, userId).changeProfile(change))) refuse('profile_too_large')
     await tellRooms(call)
     return {}
   },
@@ -63,7 +66,7 @@ export const deleteProfileField = operation(
     const { env, path, requester } = call
     const { userId, keyName } = path
     checkMayChange(requester, userId, keyName)
-    await removeProfileField(env, userId, keyName)
+    await userSyncOf(env, userId).changeProfile({ name: keyName })
     await tellRooms(call)
     return {}
   },
@@ -104,9 +107,21 @@ function checkField(name: string, body: JsonObject): JsonValue {
         : refuse('invalid_param', 'avatar_url is not an MXC URI')
     case 'm.tz':
       return typeof value === 'string' ? value : refuse('bad_json', 'm.tz: Expected a string')
+    case 'm.status':
+    case 'org.matrix.msc4426.status':
+      return checkStatus(value)
     default:
       return value
   }
+}
+
+/** MSC4426: "Homeservers SHOULD reject statuses that contain fields which exceed these limits". */
+function checkStatus(status: JsonValue): JsonValue {
+  const bytesOf = (part: JsonValue | undefined) =>
+    typeof part === 'string' ? new TextEncoder().encode(part).length : 0
+  const [text, emoji] = isObject(status) ? [own(status, 'text'), own(status, 'emoji')] : []
+  const fits = bytesOf(text) <= maxStatusText && bytesOf(emoji) <= maxStatusEmoji
+  return fits ? status : refuse('status_too_large')
 }
 
 type ProfileCall = Pick<Call<'/:userId/:keyName', 'accessToken', unknown>, 'env' | 'path' | 'query' | 'waitUntil'>

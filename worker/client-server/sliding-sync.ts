@@ -7,8 +7,9 @@
 import { hasSlidingNews, idleOf, type SlidingRead } from '../../durable-objects/user-sync/sliding/sliding-read.ts'
 import { operation } from '../operation.ts'
 import { refuse, unwrap } from '../refusal.ts'
-import { deviceLists } from '../sync/device-lists.ts'
+import { companyOf, deviceLists } from '../sync/device-lists.ts'
 import { gatherSliding } from '../sync/gather-sliding.ts'
+import { slidProfiles } from '../sync/profile-updates.ts'
 import { idleAnswer, saysSomething, slidingAnswer } from '../sync/sliding-answer.ts'
 import { paramsOf, slidingBody } from '../sync/sliding-body.ts'
 import { userSyncOf } from '../sync/user-sync.ts'
@@ -18,6 +19,7 @@ import { oneOf, wholeNumber } from './parameters.ts'
 const longestWait = 120_000
 /** Before the next attempt when something could not be reached, in ms; twice as long each time. */
 const firstPause = 1000
+const noDeviceLists = { changed: [], left: [] } as const
 
 /** Spec: MSC4186, POST /sync */
 export const slidingSync = operation(
@@ -48,8 +50,12 @@ export const slidingSync = operation(
       const read = unwrap(news.read)
       if (!hasSlidingNews(read)) return idleAnswer(idleOf(read))
       const gathered = await gatherSliding(env, requester, read)
-      const lists = await deviceLists(env, userId, read.deviceLists, gathered.memberChanges)
-      const isShown = saysSomething(read, gathered, lists)
+      const company = await companyOf(env, userId, gathered.memberChanges)
+      const told = {
+        deviceLists: read.extensions.e2ee ? deviceLists(read.deviceLists, company) : noDeviceLists,
+        profiles: await slidProfiles(env, userId, read, gathered, company),
+      }
+      const isShown = saysSomething(read, gathered, told)
       const next = await userSyncOf(env, userId).commitSliding({
         connection: read.connection,
         turn: read.turn,
@@ -58,11 +64,12 @@ export const slidingSync = operation(
         read: read.read,
         slices: gathered.slices,
         others: othersOf(read),
+        profiles: read.profiles.fields,
         isShown,
       })
       // Another request on this connection has taken over: whoever sent this one has given it up.
       if (next === null) return read.isInitial ? refuse('unknown_pos') : idleAnswer(idleOf(read))
-      if (isShown) return slidingAnswer(userId, read, gathered, lists, next)
+      if (isShown) return slidingAnswer(userId, read, gathered, told, next)
       if (Date.now() >= deadline) return idleAnswer(idleOf(read))
       if (gathered.hasFailures) await pause()
     }

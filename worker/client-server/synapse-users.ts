@@ -10,7 +10,7 @@ import { removeAllDevices } from '../accounts/devices.ts'
 import { endAccount } from '../accounts/end-account.ts'
 import { setLocked, setSuspended } from '../accounts/moderation.ts'
 import { checkNewPassword, hashNewPassword } from '../accounts/passwords.ts'
-import { readProfile, setProfileField } from '../accounts/profiles.ts'
+import { readProfile } from '../accounts/profiles.ts'
 import { listThreepids } from '../accounts/threepids.ts'
 import { forgetTokens } from '../accounts/token-cache.ts'
 import { type ListedUser, listUsers, setAdmin } from '../accounts/user-list.ts'
@@ -88,7 +88,7 @@ export const adminPutUser = operation(
     const { userId } = known
     if (body.password !== undefined) await resetPassword(env, userId, body.password, body.logout_devices ?? true)
     if (typeof body.displayname === 'string') {
-      await setProfileField(env, userId, 'displayname', body.displayname)
+      await userSyncOf(env, userId).changeProfile({ name: 'displayname', value: body.displayname })
       await propagateProfile(env, userId, call)
     }
     if (body.admin !== undefined) await changeAdmin(env, userId, body.admin)

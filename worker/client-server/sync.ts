@@ -8,6 +8,7 @@
 import type { SyncFilter } from '#protocol/filters/filter.ts'
 import { parseSyncFilter } from '#protocol/filters/parse-filter.ts'
 import type { JsonValue } from '#protocol/json/json.ts'
+import { profileFieldsKey } from '#protocol/sync/profile-fields.ts'
 
 import { type PresenceState, presenceStates } from '#protocol/presence/presence.ts'
 
@@ -16,8 +17,9 @@ import type { Env } from '../env.ts'
 import { operation, type Requester } from '../operation.ts'
 import { refuse, unwrap } from '../refusal.ts'
 import { emptyAnswer, otherParts, roomJson } from '../sync/build-answer.ts'
-import { deviceLists } from '../sync/device-lists.ts'
+import { companyOf, type Company, deviceLists } from '../sync/device-lists.ts'
 import { type Gathered, gatherRooms, type Reader, type Section } from '../sync/gather-rooms.ts'
+import { seenPeople, syncedProfiles } from '../sync/profile-updates.ts'
 import { streamAnswer } from '../sync/stream-answer.ts'
 import { userSyncOf } from '../sync/user-sync.ts'
 import { waitForNews } from '../sync/wait-for-news.ts'
@@ -59,6 +61,7 @@ export const sync = operation(
         fullState: asked.fullState,
         filterId: asked.filterId,
         includeLeave: asked.inlineFilter?.room?.include_leave === true,
+        ...(asked.inlineFilter ? { profileFields: profileFieldsIn(asked.inlineFilter) } : {}),
         ...(settings.presence ? { presence: asked.presence } : {}),
         wait,
       }
@@ -107,13 +110,16 @@ function begin(env: Env, { userId, deviceId }: Requester, asked: Asked, read: Re
 function answerWithEverything(answering: Answering, waitUntil: (work: Promise<unknown>) => void): Response {
   const { env, reader, filter, read } = answering
   const { response, done } = streamAnswer(async (take) => {
+    const { people, see } = seenPeople(read)
     const gathered = await gatherRooms(env, reader, read, async (room) => {
+      see(room)
       const json = roomJson(room, filter, true)
       if (json) await take(room, json)
     })
-    const lists = await deviceLists(env, reader.userId, read.deviceLists, gathered.memberChanges)
+    const company = await companyOf(env, reader.userId, gathered.memberChanges)
     return {
-      ...otherParts(reader.userId, read, filter, lists),
+      ...otherParts(reader.userId, read, filter, deviceLists(read.deviceLists, company)),
+      ...(await profilesPart(answering, people, company)),
       ...emptyAnswer(await commit(answering, gathered), read.keys),
     }
   })
@@ -125,17 +131,26 @@ function answerWithEverything(answering: Answering, waitUntil: (work: Promise<un
 async function answerWithNews(answering: Answering) {
   const { env, reader, filter, read } = answering
   const rooms: { [Name in Section]?: Record<string, object> } = {}
+  const { people, see } = seenPeople(read)
   const gathered = await gatherRooms(env, reader, read, (room) => {
+    see(room)
     const json = roomJson(room, filter)
     if (json) (rooms[room.section] ??= {})[room.roomId] = json
   })
-  const lists = await deviceLists(env, reader.userId, read.deviceLists, gathered.memberChanges)
+  const company = await companyOf(env, reader.userId, gathered.memberChanges)
   const parts = {
     ...(Object.keys(rooms).length > 0 ? { rooms } : {}),
-    ...otherParts(reader.userId, read, filter, lists),
+    ...otherParts(reader.userId, read, filter, deviceLists(read.deviceLists, company)),
+    ...(await profilesPart(answering, people, company)),
   }
   const answer = { ...emptyAnswer(await commit(answering, gathered), read.keys), ...parts }
   return { answer, saysSomething: Object.keys(parts).length > 0, hasFailures: gathered.failed.length > 0 }
+}
+
+/** MSC4429 (unstable). */
+function profilesPart({ env, reader, filter, read }: Answering, people: Iterable<string>, company: Company) {
+  const isLazy = filter.room?.state?.lazy_load_members === true
+  return syncedProfiles(env, { userId: reader.userId, isLazy }, read, people, company)
 }
 
 /** Notes how far the answer went; returns its `next_batch`. */
@@ -158,6 +173,16 @@ function parseQuery(query: URLSearchParams): Asked {
     // "If omitted then the client is automatically marked online when it uses this API."
     presence: oneOf(query, 'set_presence', presenceStates) ?? 'online',
   }
+}
+
+/** Who waits is kept with a socket, which has little room; a stored filter is kept elsewhere. */
+const longestInline = 1_000
+
+function profileFieldsIn(filter: SyncFilter): readonly string[] {
+  const names = filter[profileFieldsKey]?.ids ?? []
+  return JSON.stringify(names).length <= longestInline
+    ? names
+    : refuse('bad_json', 'So many profile fields can be named by a stored filter only')
 }
 
 function parseJson(text: string): JsonValue {

@@ -55,6 +55,9 @@ const unstableFeatures = {
   // Extended profiles, under their names of before v1.16.
   'uk.tcpip.msc4133': true,
   'uk.tcpip.msc4133.stable': true,
+  // What changes in other people's profiles, over `/sync` and sliding sync.
+  'org.matrix.msc4429': true,
+  'org.matrix.msc4262': true,
   // `?org.matrix.msc4069.propagate=false`: a profile change that does not touch rooms.
   'org.matrix.msc4069': true,
 }

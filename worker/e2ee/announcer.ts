@@ -1,4 +1,4 @@
-/** How a user's object reaches those who must hear that its user's devices changed. */
+/** How a user's object reaches those who must hear that its user's devices or profile changed. */
 import type { RoomId } from '#protocol/identifiers/room-id.ts'
 import type { ServerName } from '#protocol/identifiers/server-name.ts'
 import type { UserId } from '#protocol/identifiers/user-id.ts'
@@ -14,24 +14,30 @@ import { userSyncOf } from '../sync/user-sync.ts'
 /** Rooms asked, and users told, at once. */
 const atOnce = 20
 
-/** `tellSelf` notes the change for the user's own clients. */
-export function announcerFor(
-  env: Env,
-  userId: UserId,
-  joinedRooms: () => readonly RoomId[],
-  tellSelf: () => void,
-): Announcer {
+/** These note a change for the user's own clients. */
+export interface Self {
+  readonly devicesChanged: () => void
+  readonly profileChanged: (fields: readonly string[]) => void
+}
+
+export function announcerFor(env: Env, userId: UserId, joinedRooms: () => readonly RoomId[], self: Self): Announcer {
   return {
     joinedRooms,
     audienceOf: (rooms) => audienceOf(env, rooms),
     publicKeys: async () => (await keysOf(env, [userId], undefined)).get(userId) ?? { devices: [], crossSigning: {} },
     tellUsers: async (users) => {
-      tellSelf()
+      self.devicesChanged()
       await tellOfDevices(
         env,
         userId,
         users.filter((user) => user !== userId),
       )
+    },
+    tellProfile: async (users, fields) => {
+      self.profileChanged(fields)
+      const limited = limiter(atOnce)
+      const others = users.filter((user) => user !== userId)
+      await Promise.all(others.map((user) => limited(() => userSyncOf(env, user).profileChanged({ userId, fields }))))
     },
     sendEdu: (edu, destinations) => federationSender(env).sendEdu({ edu, destinations }),
   }

@@ -20,17 +20,23 @@ import { userSyncOf } from './user-sync.ts'
 const maxRooms = 500
 const atOnce = 40
 
-/** The lists after the rooms were asked. `noted` comes from the user's stream. */
-export async function deviceLists(
-  env: Env,
-  userId: UserId,
-  noted: DeviceLists,
-  changes: readonly MemberChanges[],
-): Promise<DeviceLists> {
-  const changed = new Set<string>([...noted.changed, ...changes.flatMap(({ joined }) => joined)])
-  const leavers = new Set(changes.flatMap(({ left }) => left).filter((user) => user !== userId && !changed.has(user)))
+/** Who came into the reader's rooms, and with whom they share none any more. */
+export interface Company {
+  readonly joined: readonly UserId[]
+  readonly gone: readonly UserId[]
+}
+
+export async function companyOf(env: Env, userId: UserId, changes: readonly MemberChanges[]): Promise<Company> {
+  const joined = new Set(changes.flatMap((each) => each.joined))
+  const leavers = new Set(changes.flatMap(({ left }) => left).filter((user) => user !== userId && !joined.has(user)))
   const gone = leavers.size === 0 ? [] : await withoutSharedRoom(env, userId, leavers)
-  return { changed: [...changed], left: [...new Set([...noted.left, ...gone])] }
+  return { joined: [...joined], gone }
+}
+
+/** The lists after the rooms were asked. `noted` comes from the user's stream. */
+export function deviceLists(noted: DeviceLists, { joined, gone }: Company): DeviceLists {
+  const changed = new Set<string>([...noted.changed, ...joined])
+  return { changed: [...changed], left: [...new Set([...noted.left, ...gone.filter((user) => !changed.has(user))])] }
 }
 
 async function withoutSharedRoom(env: Env, userId: UserId, users: ReadonlySet<UserId>): Promise<UserId[]> {

@@ -6,8 +6,9 @@
 import type { RoomId } from '#protocol/identifiers/room-id.ts'
 import type { UserId } from '#protocol/identifiers/user-id.ts'
 import { withoutSelf } from '#protocol/ignored-users.ts'
-import type { JsonObject } from '#protocol/json/json.ts'
+import { type JsonObject, own } from '#protocol/json/json.ts'
 import { withFollowed } from '#protocol/push-rules/stored-rules.ts'
+import { isLazy } from '#protocol/sliding-sync/room-config.ts'
 
 import type { MemberChanges } from '../../durable-objects/room/member-changes.ts'
 import type { SlidingSlice } from '../../durable-objects/room/sliding/sliding-slice.ts'
@@ -16,6 +17,7 @@ import type { GivenSlice } from '../../durable-objects/user-sync/sliding/commit-
 import type { SlidingRead, SlidingRoom } from '../../durable-objects/user-sync/sliding/sliding-read.ts'
 import type { Env } from '../env.ts'
 import { roomOf } from '../rooms.ts'
+import { peopleIn } from './profile-updates.ts'
 
 const atOnce = 40
 /** Pauses in ms before a room is asked again: an object that moves or restarts is back within this. */
@@ -31,6 +33,9 @@ export interface GatheredSliding {
   readonly receipts: Readonly<Record<string, JsonObject>>
   readonly typing: Readonly<Record<string, JsonObject>>
   readonly memberChanges: readonly MemberChanges[]
+  /** For the profiles extension: who is shown that the client may not know yet, and rooms of which it needs all. */
+  readonly people: ReadonlySet<string>
+  readonly newRooms: readonly RoomId[]
   readonly slices: readonly GivenSlice[]
   readonly hasFailures: boolean
 }
@@ -40,6 +45,8 @@ export async function gatherSliding(env: Env, reader: SlidingReader, read: Slidi
   const slices: GivenSlice[] = []
   const limited = limiter(atOnce)
   const dataUpTo = new Map(read.roomAccountData.map(({ roomId, upTo }) => [roomId, upTo]))
+  const people = new Set<string>()
+  const newRooms: RoomId[] = []
   let hasFailures = false
 
   const take = (asked: SlidingRoom, slice: SlidingSlice | null) => {
@@ -55,6 +62,11 @@ export async function gatherSliding(env: Env, reader: SlidingReader, read: Slidi
     const isOther = asked.given !== null && wasDirect !== asked.isDirect
     const direct = asked.isDirect || isOther ? { is_dm: asked.isDirect } : {}
     if (slice && (slice.room || isOther) && rooms) rooms[roomId] = { ...slice.room, ...direct }
+    if (slice?.room && asked.profiles) {
+      if (isLazy(asked.config))
+        for (const id of peopleIn(slice.room, own(slice.room, 'initial') === true)) people.add(id)
+      else if (asked.given === null && asked.membership === 'join') newRooms.push(roomId)
+    }
     if (slice?.receipt && receipts) receipts[roomId] = slice.receipt
     if (slice?.typing && typing) typing[roomId] = slice.typing
   }
@@ -76,7 +88,8 @@ export async function gatherSliding(env: Env, reader: SlidingReader, read: Slidi
     Promise.all(read.memberRooms.map((asked) => limited(() => askMembers(asked)))),
     Promise.all(read.rooms.map((asked) => limited(() => ask(asked)))),
   ])
-  return { rooms: rooms ?? {}, receipts: receipts ?? {}, typing: typing ?? {}, memberChanges, slices, hasFailures }
+  const shown = { rooms: rooms ?? {}, receipts: receipts ?? {}, typing: typing ?? {} }
+  return { ...shown, memberChanges, people, newRooms, slices, hasFailures }
 }
 
 function sliceRequest({ userId, deviceId }: SlidingReader, read: SlidingRead, asked: SlidingRoom) {

@@ -34,20 +34,21 @@ function keysJson({ oneTimeKeyCounts, unusedFallbackKeyTypes }: DeviceKeys) {
   }
 }
 
+/** What other people have to do with it. */
+export interface Told {
+  readonly deviceLists: DeviceLists
+  /** By user. */
+  readonly profiles: JsonObject
+}
+
 /** An answer with what was gathered; `pos` as the commit gave it. */
-export function slidingAnswer(
-  userId: UserId,
-  read: SlidingRead,
-  gathered: GatheredSliding,
-  deviceLists: DeviceLists,
-  pos: string,
-) {
+export function slidingAnswer(userId: UserId, read: SlidingRead, gathered: GatheredSliding, told: Told, pos: string) {
   const lists = Object.entries(read.lists).map(([name, list]) => [name, listJson(list)])
   return {
     pos,
     ...(lists.length > 0 ? { lists: Object.fromEntries(lists) } : {}),
     rooms: gathered.rooms,
-    extensions: extensionsJson(userId, read, gathered, deviceLists),
+    extensions: extensionsJson(userId, read, gathered, told),
   }
 }
 
@@ -55,7 +56,7 @@ function listJson({ count, windows }: SlidingRead['lists'][string]) {
   return { count, ops: windows.map(({ range, roomIds }) => ({ op: 'SYNC', range, room_ids: roomIds })) }
 }
 
-function extensionsJson(userId: UserId, read: SlidingRead, gathered: GatheredSliding, deviceLists: DeviceLists) {
+function extensionsJson(userId: UserId, read: SlidingRead, gathered: GatheredSliding, { deviceLists, profiles }: Told) {
   const { extensions, toDevice, keys, isInitial } = read
   return {
     ...(extensions.toDevice ? { to_device: { next_batch: toDevice.nextBatch, events: toDevice.events } } : {}),
@@ -66,6 +67,7 @@ function extensionsJson(userId: UserId, read: SlidingRead, gathered: GatheredSli
     ...(read.threads.changes.length > 0
       ? { 'io.element.msc4308.thread_subscriptions': threadsJson(read.threads) }
       : {}),
+    ...(Object.keys(profiles).length > 0 ? { 'org.matrix.msc4262.profiles': { users: profiles } } : {}),
   }
 }
 
@@ -88,13 +90,14 @@ function accountDataJson(userId: UserId, { accountData, roomAccountData, isIniti
 }
 
 /** Whether an answer has anything to say beside what stands in every answer. */
-export function saysSomething(read: SlidingRead, gathered: GatheredSliding, { changed, left }: DeviceLists): boolean {
+export function saysSomething(read: SlidingRead, gathered: GatheredSliding, told: Told): boolean {
+  const { changed, left } = told.deviceLists
   const { rooms, receipts, typing } = gathered
   return (
     read.isInitial ||
     read.accountData.length + read.roomAccountData.length + read.toDevice.events.length > 0 ||
     changed.length + left.length > 0 ||
     read.threads.changes.length > 0 ||
-    [rooms, receipts, typing].some((part) => Object.keys(part).length > 0)
+    [rooms, receipts, typing, told.profiles].some((part) => Object.keys(part).length > 0)
   )
 }

@@ -20,6 +20,7 @@ const mostRanges = 50
 const mostSubscriptions = 500
 const mostPlaces = 300
 const longestTimeline = 1000
+const mostProfileFields = 100
 /** More rooms than anybody has. */
 const everything: readonly (readonly [number, number])[] = [[0, 100_000]]
 
@@ -76,6 +77,9 @@ const extensions = v.object({
   'io.element.msc4308.thread_subscriptions': nullable(
     v.object({ enabled: nullable(v.boolean()), limit: nullable(v.number()) }),
   ),
+  'org.matrix.msc4262.profiles': nullable(
+    v.object({ ...scope.entries, fields: nullable(v.pipe(v.array(name), v.maxLength(mostProfileFields))) }),
+  ),
 })
 
 export const slidingBody = v.object({
@@ -120,7 +124,14 @@ function extensionsOf(wanted: NonNullable<SlidingBody['extensions']>): Extension
     receipts: scopeOf(wanted.receipts),
     typing: scopeOf(wanted.typing),
     ...(threads?.enabled === true ? { threads: { limit: limitOf(threads.limit) } } : {}),
+    ...profilesOf(wanted['org.matrix.msc4262.profiles']),
   }
+}
+
+/** "If omitted, *all* profile fields will be in scope." */
+function profilesOf(wanted: NonNullable<SlidingBody['extensions']>['org.matrix.msc4262.profiles']) {
+  const within = scopeOf(wanted)
+  return within ? { profiles: { ...within, fields: wanted?.fields ?? ('*' as const) } } : {}
 }
 
 function limitOf(limit: number | undefined): number {

@@ -7,6 +7,7 @@
 import type { RoomId } from '#protocol/identifiers/room-id.ts'
 import type { RoomConfig } from '#protocol/sliding-sync/room-config.ts'
 import { formatPos } from '#protocol/sliding-sync/tokens.ts'
+import type { ProfileFields } from '#protocol/sync/profile-fields.ts'
 
 import { applyRoomChange, type Membership, type RoomChange, roomKnown } from '../marks.ts'
 import { noteAnswer, type Given } from './connections.ts'
@@ -31,6 +32,8 @@ export interface SlidingAnswer {
   readonly slices: readonly GivenSlice[]
   /** Rooms of which the client got account data only. */
   readonly others: readonly (readonly [RoomId, Given])[]
+  /** Fields of profiles that the client follows with it. */
+  readonly profiles: ProfileFields
   /** False: nothing of the answer is worth sending, and it is not sent. */
   readonly isShown: boolean
 }

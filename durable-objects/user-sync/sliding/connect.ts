@@ -37,7 +37,7 @@ export function connect(
   const keys = seeDevice(sql, deviceId, dayOf(now))
   if (!keys) return fail('unknown_token')
   const turn = request.turn ?? state.turns.next(now)
-  const asked = { deviceId, toDeviceSince, keys, turn }
+  const asked = { deviceId, toDeviceSince, keys, turn, today: dayOf(now) }
   if (pos === undefined) {
     if (params === undefined) return fail('unknown_pos')
     return readSliding(state, beginConnection(sql, { deviceId, connId, params }, dayOf(now)), asked)

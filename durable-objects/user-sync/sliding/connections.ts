@@ -10,6 +10,7 @@
 import type { RoomId } from '#protocol/identifiers/room-id.ts'
 import type { RoomConfig } from '#protocol/sliding-sync/room-config.ts'
 import { type ConnectionPos, parsePos } from '#protocol/sliding-sync/tokens.ts'
+import type { ProfileFields } from '#protocol/sync/profile-fields.ts'
 import type { SinceToken } from '#protocol/sync/since-token.ts'
 
 import { Lru } from '../../shared/lru.ts'
@@ -31,6 +32,8 @@ export interface Connection {
   readonly params: string
   /** What was found to be idle, if that is for these `params` and this answer. */
   readonly idle: IdleState | undefined
+  /** Fields of profiles that the client followed with that answer. */
+  readonly profiles: ProfileFields
 }
 
 /** Up to a position there was nothing; and what lists counted then. */
@@ -56,6 +59,7 @@ type Row = {
   used_day: number
   params: string
   idle: string
+  profiles: string
 }
 
 /** Begins a connection; one of the same name is over. */
@@ -83,7 +87,7 @@ export function beginConnection(
       params,
     )
     .toArray()
-  return { id: row?.id ?? 0, answer: 0, read: 0, params, idle: undefined }
+  return { id: row?.id ?? 0, answer: 0, read: 0, params, idle: undefined, profiles: [] }
 }
 
 function dropConnection(sql: Sql, id: number): void {
@@ -115,7 +119,20 @@ export function continueConnection(
     read: at.answer === row.acked ? row.acked_read : row.sent_read,
     params: row.params,
     idle: idle?.answer === at.answer ? idle : undefined,
+    profiles: followedWith(row, at.answer),
   }
+}
+
+/** Fields of profiles that the client was told of, by answer. */
+interface Followed {
+  readonly acked: ProfileFields
+  readonly sent: ProfileFields
+}
+
+function followedWith(row: Pick<Row, 'profiles' | 'acked'>, answer: number): ProfileFields {
+  if (row.profiles === '') return []
+  const followed: Followed = JSON.parse(row.profiles)
+  return answer === row.acked ? followed.acked : followed.sent
 }
 
 /** Where the stream was read for an answer that counts. */
@@ -222,6 +239,7 @@ export function noteAnswer(
     readonly afterRead: number
     readonly read: number
     readonly given: ReadonlyMap<RoomId, Given>
+    readonly profiles: ProfileFields
     readonly isShown: boolean
   },
 ): number | undefined {
@@ -256,8 +274,11 @@ export function noteAnswer(
   }
   // The numbers of lost answers are not given out again.
   const newest = Math.max(number, row.sent)
+  const followed: Followed = { acked: isShown ? followedWith(row, after) : answer.profiles, sent: answer.profiles }
+  const isAny = followed.acked.length + followed.sent.length > 0
   sql.exec(
-    'UPDATE connections SET acked = ?, acked_read = ?, sent = ?, sent_read = ? WHERE id = ?',
+    'UPDATE connections SET profiles = ?, acked = ?, acked_read = ?, sent = ?, sent_read = ? WHERE id = ?',
+    isAny ? JSON.stringify(followed) : '',
     after,
     isShown ? answer.afterRead : read,
     newest,

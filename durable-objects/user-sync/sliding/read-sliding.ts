@@ -10,11 +10,13 @@ import { type Extensions, inScope, type SlidingParams } from '#protocol/sliding-
 import { combineConfigs, isWider, type RoomConfig } from '#protocol/sliding-sync/room-config.ts'
 import { listRooms, windowsOf } from '#protocol/sliding-sync/room-list.ts'
 import { formatPos, formatToDevice, parseToDevice } from '#protocol/sliding-sync/tokens.ts'
+import { bothFields, fieldsWithout, noProfileNews, type ProfileNews } from '#protocol/sync/profile-fields.ts'
 import type { DeviceKeys } from '#protocol/sync/wait-request.ts'
 
 import type { Sql } from '../../shared/sql.ts'
 import { hiddenInviters, ignoredUsers, roomAccountDataAfter } from '../account-data.ts'
 import { deviceListsAfter } from '../device-lists.ts'
+import { profileChangesAfter } from '../profile-changes.ts'
 import { heardOf } from '../marks.ts'
 import { getRoomsPushRules } from '../push-rules.ts'
 import type { Stream } from '../stream.ts'
@@ -53,6 +55,7 @@ export function readSliding(
     readonly toDeviceSince: string | undefined
     readonly keys: DeviceKeys
     readonly turn: number
+    readonly today: number
   },
 ): SlidingRead | Failure {
   const { sql, stream } = state
@@ -61,6 +64,7 @@ export function readSliding(
   const toDevice = readToDevice(state, asked, extensions)
   if (!toDevice.ok) return toDevice
   const isInitial = connection.answer === 0
+  const profiles = readProfiles(state, connection, extensions, asked.today)
   const base = {
     ok: true as const,
     isInitial,
@@ -74,20 +78,26 @@ export function readSliding(
     toDevice,
     keys: asked.keys,
   }
-  if (connection.idle && toDevice.events.length === 0 && newestPosition(sql) <= connection.idle.upTo) {
+  if (
+    connection.idle &&
+    profiles.whole.length === 0 &&
+    toDevice.events.length === 0 &&
+    newestPosition(sql) <= connection.idle.upTo
+  ) {
     return { ...base, ...nothing, lists: countsOnly(connection.idle.counts) }
   }
-  const found = readRooms(state, connection, params, isInitial)
+  const { wantsProfiles, ...found } = readRooms(state, connection, params, isInitial)
   const deviceLists = extensions.e2ee && !isInitial ? deviceListsAfter(sql, connection.read) : { changed: [], left: [] }
   const read: SlidingRead = {
     ...base,
     ...found,
     accountData: extensions.accountData ? roomAccountDataAfter(sql, '', connection.read) : [],
     deviceLists,
+    profiles: { ...profiles, rooms: profiles.whole.length > 0 ? wantsProfiles : [] },
     threads: extensions.threads
       ? subscriptionsPage(state, { after: connection.read, upTo: stream.position }, extensions.threads.limit)
       : noThreads,
-    ignoredUsers: found.rooms.length > 0 ? ignoredUsers(sql) : [],
+    ignoredUsers: found.rooms.length + profiles.fields.length > 0 ? ignoredUsers(sql) : [],
     ...getRoomsPushRules(
       sql,
       found.rooms.map(({ roomId }) => roomId),
@@ -100,6 +110,20 @@ export function readSliding(
   return read
 }
 
+/** What of profiles is news, on any answer but the first: with that they come along with the rooms. */
+function readProfiles(
+  { sql, stream }: SlidingState,
+  connection: Connection,
+  { profiles }: Extensions,
+  today: number,
+): ProfileNews {
+  if (!profiles) return noProfileNews
+  const { fields } = profiles
+  const { changed, late } = profileChangesAfter(sql, stream, { fields, after: connection.read, today })
+  if (connection.answer === 0) return { fields, changed: [], whole: [] }
+  return { fields, changed, whole: bothFields(late, fieldsWithout(fields, connection.profiles)) }
+}
+
 const noThreads: SubscriptionsPage = { changes: [], end: null }
 const nothing = {
   rooms: [],
@@ -108,6 +132,7 @@ const nothing = {
   deviceLists: { changed: [], left: [] },
   memberRooms: [],
   threads: noThreads,
+  profiles: { ...noProfileNews, rooms: [] },
   ignoredUsers: [],
   pushRules: {},
   followed: {},
@@ -120,7 +145,8 @@ function countsOnly(counts: Readonly<Record<string, number>>): Record<string, Sl
 const newestQuery = `SELECT max(coalesce((SELECT max(changed_at) FROM rooms), 0),
   coalesce((SELECT max(position) FROM account_data), 0),
   coalesce((SELECT max(position) FROM device_list_changes), 0),
-  coalesce((SELECT max(position) FROM thread_subscriptions), 0)) AS position`
+  coalesce((SELECT max(position) FROM thread_subscriptions), 0),
+  coalesce((SELECT max(position) FROM profile_changes), 0)) AS position`
 
 /** The newest position of anything but messages to devices; what rooms told for lists alone moves none of these. */
 function newestPosition(sql: Sql): number {
@@ -147,7 +173,9 @@ interface Interest {
   readonly isSubscribed: boolean
 }
 
-type FoundRooms = Pick<SlidingRead, 'lists' | 'rooms' | 'roomAccountData' | 'memberRooms'>
+type FoundRooms = Pick<SlidingRead, 'lists' | 'rooms' | 'roomAccountData' | 'memberRooms'> & {
+  readonly wantsProfiles: readonly RoomId[]
+}
 
 function readRooms(state: SlidingState, connection: Connection, params: SlidingParams, isInitial: boolean): FoundRooms {
   const { sql } = state
@@ -175,6 +203,7 @@ function readRooms(state: SlidingState, connection: Connection, params: SlidingP
         isDirect,
         receipts: inScope(params.extensions.receipts, room.roomId, interest),
         typing,
+        profiles: inScope(params.extensions.profiles, room.roomId, interest),
       })
     }
     const wantsData =
@@ -190,10 +219,23 @@ function readRooms(state: SlidingState, connection: Connection, params: SlidingP
       })
     }
   }
-  return { lists, rooms: [...served.values()], roomAccountData, memberRooms: memberRooms() }
+  return {
+    lists,
+    rooms: [...served.values()],
+    roomAccountData,
+    memberRooms: memberRooms(),
+    wantsProfiles: wantsProfiles(),
+  }
+
+  function wantsProfiles(): RoomId[] {
+    return [...interests.values()]
+      .filter((each) => each.room.membership === 'join' && inScope(params.extensions.profiles, each.room.roomId, each))
+      .slice(0, mostRooms)
+      .map(({ room }) => room.roomId)
+  }
 
   function memberRooms(): SlidingRead['memberRooms'] {
-    if (!params.extensions.e2ee || isInitial) return []
+    if (isInitial || !(params.extensions.e2ee || params.extensions.profiles)) return []
     const changed = [...rooms.values()].filter(
       ({ stateAt, membership }) => stateAt > connection.read && membership !== 'invite',
     )

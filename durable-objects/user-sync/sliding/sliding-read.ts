@@ -6,6 +6,7 @@ import type { RoomId } from '#protocol/identifiers/room-id.ts'
 import type { FollowedThreads, StoredPushRules } from '#protocol/push-rules/stored-rules.ts'
 import type { Extensions, SlidingIdle } from '#protocol/sliding-sync/request.ts'
 import type { RoomConfig } from '#protocol/sliding-sync/room-config.ts'
+import type { ProfileNews } from '#protocol/sync/profile-fields.ts'
 import type { DeviceKeys } from '#protocol/sync/wait-request.ts'
 
 import type { AccountDataEvent } from '../account-data.ts'
@@ -27,6 +28,8 @@ export interface SlidingRoom {
   readonly isDirect: boolean
   readonly receipts: boolean
   readonly typing: boolean
+  /** The profiles of those in it are wanted. */
+  readonly profiles: boolean
 }
 
 /** A room's account data, and up to which position they are. */
@@ -36,6 +39,11 @@ export interface RoomAccountData {
   readonly upTo: number
   /** What the client has of the room, for it to be noted; null where the room comes with this answer. */
   readonly given: Given | null
+}
+
+export interface SlidingProfiles extends ProfileNews {
+  /** Rooms whose members' profiles the client needs in the fields `whole`. */
+  readonly rooms: readonly RoomId[]
 }
 
 export interface SlidingList {
@@ -65,6 +73,7 @@ export interface SlidingRead {
   readonly memberRooms: readonly { readonly roomId: RoomId; readonly from: RoomVersion | null }[]
   /** Changes of thread subscriptions, newest first. */
   readonly threads: SubscriptionsPage
+  readonly profiles: SlidingProfiles
   readonly keys: DeviceKeys
   readonly ignoredUsers: readonly string[]
   readonly pushRules: StoredPushRules
@@ -81,6 +90,8 @@ export function hasSlidingNews(read: SlidingRead): boolean {
     read.toDevice.events.length > 0 ||
     read.memberRooms.length > 0 ||
     read.threads.changes.length > 0 ||
+    read.profiles.changed.length > 0 ||
+    read.profiles.rooms.length > 0 ||
     read.deviceLists.changed.length > 0 ||
     read.deviceLists.left.length > 0
   )

@@ -48,6 +48,8 @@ export interface SyncFilter {
   readonly presence?: EventFilter
   readonly account_data?: EventFilter
   readonly room?: RoomFilter
+  /** MSC4429 (unstable). */
+  readonly 'org.matrix.msc4429.profile_fields'?: { readonly ids?: readonly string[] }
 }
 
 /** What a filter looks at. Account data and ephemeral events have no sender. */

@@ -9,6 +9,9 @@ import { parseUserId } from '../identifiers/user-id.ts'
 import { isObject, own } from '../json/json.ts'
 import type { EventFilter, RoomEventFilter, RoomFilter, SyncFilter } from './filter.ts'
 
+/** Fields of profiles that a filter may name: a user's object follows each of them. */
+const mostProfileFields = 100
+
 /** A parsed filter, or the path of the first field that has the wrong form ('' for the filter itself). */
 export type ParsedFilter<T> = { readonly ok: true; readonly filter: T } | { readonly ok: false; readonly path: string }
 
@@ -68,6 +71,12 @@ const listOf = (is: (text: string) => boolean) =>
     (value): value is readonly string[] =>
       Array.isArray(value) && value.every((item) => typeof item === 'string' && is(item)),
   )
+const fieldNames = field(
+  (value): value is readonly string[] =>
+    Array.isArray(value) &&
+    value.length <= mostProfileFields &&
+    value.every((item) => typeof item === 'string' && item.length <= 255),
+)
 const users = listOf((text) => parseUserId(text) !== undefined)
 const rooms = listOf((text) => parseRoomId(text) !== undefined)
 const format = field((value): value is 'client' | 'federation' => value === 'client' || value === 'federation')
@@ -109,4 +118,5 @@ const syncFilter = object<SyncFilter>({
   presence: eventFilter,
   account_data: eventFilter,
   room: roomFilter,
+  'org.matrix.msc4429.profile_fields': object<{ readonly ids?: readonly string[] }>({ ids: fieldNames }),
 })

@@ -3,6 +3,7 @@
  *
  * Spec: MSC4186. Nothing is remembered of former requests: each says all that the client wants.
  */
+import type { ProfileFields } from '../sync/profile-fields.ts'
 import type { DeviceKeys } from '../sync/wait-request.ts'
 import type { RoomConfig } from './room-config.ts'
 
@@ -41,6 +42,8 @@ export interface Extensions {
   readonly typing?: ExtensionScope | undefined
   /** MSC4308. */
   readonly threads?: { readonly limit: number } | undefined
+  /** MSC4262. */
+  readonly profiles?: (ExtensionScope & { readonly fields: ProfileFields }) | undefined
 }
 
 /** All but the position and what changes with every request: kept while the client waits. */

@@ -13,6 +13,8 @@ export interface ReadRequest {
   readonly filterId?: string | undefined
   /** `include_leave` of an inline filter. */
   readonly includeLeave: boolean
+  /** Fields of profiles that an inline filter asks for. */
+  readonly profileFields?: readonly string[] | undefined
   /** What the device says of its user; absent where presence is off. */
   readonly presence?: PresenceState | undefined
 }
