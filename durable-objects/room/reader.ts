@@ -266,8 +266,13 @@ export class Reader {
 
   /** The membership of a local user that this server knows from outside only, with the stripped state that came along. */
   outsideMembership(user: UserId): OutsideMembership | undefined {
+    return this.outsideMembers().get(user)
+  }
+
+  /** Local users whose membership is known from outside only. */
+  outsideMembers(): ReadonlyMap<UserId, OutsideMembership> {
     this.#outside ??= this.#readOutside()
-    return this.#outside.get(user)
+    return this.#outside
   }
 
   /** Events that a device sent under a transaction ID. */

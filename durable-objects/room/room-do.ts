@@ -439,10 +439,11 @@ export class RoomDO extends DurableObject<Env> {
     return { ok: true, results: received.results }
   }
 
-  /** The room's version; `unknown_room` unless this server has to do with it. */
-  async version(): Promise<Outcome<{ version: RoomVersion }>> {
+  /** The room's version, certain once this server was in the room; `unknown_room` unless it has to do with it. */
+  async version(): Promise<Outcome<{ version: RoomVersion; isCertain: boolean }>> {
     const { reader } = this.#room
-    return reader.isKnown() ? { ok: true, version: reader.rules.version } : fail('unknown_room')
+    if (!reader.isKnown()) return fail('unknown_room')
+    return { ok: true, version: reader.rules.version, isCertain: reader.header().currentGroup !== undefined }
   }
 
   /** A user's membership, of any server; `unknown_room` unless this server is in the room and so knows. */

@@ -92,7 +92,7 @@ async function receiveInRoom(env: Env, origin: ServerName, roomId: RoomId, event
   return results
 }
 
-/** Versions never change. Rooms that nobody here is in are asked for at each transaction. */
+/** Versions never change once they are certain. Rooms that nobody here is in are asked for at each transaction. */
 const versions = new ExpiringMap<RoomId, RoomVersion>(10_000)
 const dayMs = 24 * 3_600_000
 
@@ -100,6 +100,6 @@ async function versionOf(env: Env, roomId: RoomId): Promise<RoomVersion | undefi
   const known = versions.get(roomId, Date.now())
   if (known) return known
   const asked = await roomOf(env, roomId).version()
-  if (asked.ok) versions.set(roomId, asked.version, Date.now() + dayMs)
+  if (asked.ok && asked.isCertain) versions.set(roomId, asked.version, Date.now() + dayMs)
   return asked.ok ? asked.version : undefined
 }

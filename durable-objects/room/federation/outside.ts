@@ -13,7 +13,7 @@ import type { RoomId } from '#protocol/identifiers/room-id.ts'
 import type { ServerName } from '#protocol/identifiers/server-name.ts'
 import { parseUserId, type UserId } from '#protocol/identifiers/user-id.ts'
 import type { JsonObject } from '#protocol/json/json.ts'
-import { rulesOf, type RoomVersion } from '#protocol/room-versions/rules.ts'
+import { rulesOf, type RoomVersion, type RoomVersionRules } from '#protocol/room-versions/rules.ts'
 
 import { append } from '../append.ts'
 import type { Room } from '../room.ts'
@@ -49,7 +49,9 @@ export function noteOutsideMembership(
   if (origin && reader.isKnown() && !isServerAllowedIn(room, origin))
     return fail('forbidden', 'The room does not allow that server')
   if (!reader.isKnown()) transactor.beginRoom(roomId, rules)
-  if (reader.rules !== rules) return fail('invalid_param', 'The room is of another version')
+  if (reader.rules !== rules && !mayBeOf(room, rules)) {
+    return fail('invalid_param', 'The room is of another version')
+  }
   if (reader.localJoined().size > 0) return { ok: true }
   const pdu = pduFromStored(rules, json, event_id)
   const user = parseUserId(pdu.state_key)
@@ -62,6 +64,30 @@ export function noteOutsideMembership(
     stored([user])
     return { ok: true }
   })
+}
+
+/**
+ * Whoever told first of a room that nobody here was ever in may have been wrong about its version, or lied. That stands while
+ * one of our users has an invite by it; where none has, it does not keep others from inviting.
+ */
+function mayBeOf(room: Room, rules: RoomVersionRules): boolean {
+  const { reader, transactor } = room
+  const isPending = [...reader.outsideMembers().values()].some(({ membership }) => membership !== 'leave')
+  if (isPending || reader.header().currentGroup !== undefined) return false
+  return transactor.turn(() => {
+    changeVersion(room, rules)
+    return { ok: true }
+  }).ok
+}
+
+/** Takes a room that was known from outside only for one of another version. Returns of whom that takes a membership. */
+export function changeVersion({ reader }: Room, rules: RoomVersionRules): UserId[] {
+  const members = [...reader.outsideMembers().keys()]
+  reader.sql.exec('DELETE FROM outside_memberships')
+  reader.sql.exec('DELETE FROM events')
+  reader.sql.exec('UPDATE room SET room_version = ?', rules.version)
+  reader.forget()
+  return members
 }
 
 /**

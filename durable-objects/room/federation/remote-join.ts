@@ -33,6 +33,7 @@ import { prepareMembership, remoteFailure } from './handshake.ts'
 import { readJoinAnswer } from './join-answer.ts'
 import { JoinSpool, type StatePlace } from './join-spool.ts'
 import { storeOutliers } from './outliers.ts'
+import { changeVersion } from './outside.ts'
 import { missingPrevEvents, receiveOutlier, receivePdu } from './receive-pdu.ts'
 
 export interface RemoteJoin {
@@ -132,12 +133,17 @@ async function enter(
   { rules, pdu, roomId, server, body }: Entry,
 ): Promise<Outcome<{ event_id: EventId }>> {
   const { reader } = room
-  if (!body || rules !== reader.rules) return fail('bad_gateway', `${server} does not agree about the room`)
+  const isOther = rules !== reader.rules
+  // A room that somebody here was in is of the version that it was.
+  if (!body || (isOther && reader.header().currentGroup !== undefined)) {
+    return fail('bad_gateway', `${server} does not agree about the room`)
+  }
   const spool = new JoinSpool(reader.sql, rules)
   try {
     const requests = new FederationRequests(deps.env, { roomId, rules })
     const answer = await readJoinAnswer(spool, requests, body)
     if (!answer) return fail('bad_gateway', `the answer of ${server} broke off`)
+    if (isOther) correctVersion(room, deps, rules)
     const ordered = spool.inAuthOrder(roomId)
     for (let at = 0; at < ordered.length; at += slice) {
       room.transactor.turn(() => {
@@ -154,6 +160,14 @@ async function enter(
   } finally {
     if (reader.isKnown()) spool.end()
   }
+}
+
+/** Whoever invited into the room said that it is of another version, and was wrong: such an invite is none. */
+function correctVersion(room: Room, deps: JoinDeps, rules: RoomVersionRules): void {
+  room.transactor.turn(() => {
+    deps.stored(changeVersion(room, rules))
+    return { ok: true }
+  })
 }
 
 /** Without the members, the answer may lack some that the join itself cites: whoever vouches for it, or kicked the user once. */
