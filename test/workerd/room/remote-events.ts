@@ -31,6 +31,8 @@ export interface Remote {
   readonly prev: readonly StoredEvent[]
   /** Where it is not the state after `prev`. */
   readonly state?: GroupId
+  /** Where it is not one after all others. */
+  readonly originServerTs?: number
 }
 
 /** An event of Mallory's server. */
@@ -43,7 +45,7 @@ export function build(room: Room, event: Remote): Pdu {
   const { roomId } = room.reader.header()
   const draft = { ...event, rules: room.reader.rules, roomId, sender, content, prevEvents: prev, authEvents }
   if (elsewhere === undefined) throw new Error('no server name')
-  const built = buildEvent({ ...draft, originServerTs: now() }, elsewhere, key, nodeCrypto)
+  const built = buildEvent({ ...draft, originServerTs: event.originServerTs ?? now() }, elsewhere, key, nodeCrypto)
   if (!built.ok) throw new Error(built.message)
   return built.pdu
 }

@@ -10,6 +10,7 @@ import { env } from 'cloudflare:workers'
 import { nodeCrypto } from '../../../worker/node-crypto.ts'
 import { remote, type Remote } from '../../../worker/remote.ts'
 import { serverIdentity } from '../../../worker/server-identity.ts'
+import { settingsOf } from '../../../worker/settings.ts'
 import type { CreateRequest } from '../../../durable-objects/room/create-room.ts'
 import { openRoom, type Room } from '../../../durable-objects/room/room.ts'
 import type { RoomDO } from '../../../durable-objects/room/room-do.ts'
@@ -119,7 +120,7 @@ export function rows<Row extends Record<string, SqlStorageValue>>(
 export function withRoom<T>({ stub }: TestRoom, work: (room: Room, storage: DurableObjectStorage) => T): Promise<T> {
   return runInDurableObject(stub, async (_, { storage }) => {
     const { serverName } = await serverIdentity(env)
-    return work(openRoom(storage, serverName, nodeCrypto), storage)
+    return work(openRoom(storage, serverName, nodeCrypto, undefined, settingsOf(env).retention), storage)
   })
 }
 
