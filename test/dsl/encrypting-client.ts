@@ -13,6 +13,7 @@ import {
   VerifierEvent,
   type Verifier,
 } from 'matrix-js-sdk/lib/crypto-api/index.js'
+import { expect } from 'vitest'
 
 import { text } from '../../scripts/bench/client.ts'
 
@@ -62,6 +63,13 @@ export async function newDevice({ base, name, paper }: Person): Promise<MatrixCl
   const filter = Filter.fromJson(client.getUserId(), '', { room: { timeline: { limit: 500 } } })
   await client.startClient({ filter, initialSyncLimit: 2000, pollTimeout: 5000 })
   await synced
+  // Its keys go up by themselves, a little later; who asks for them before finds a device that none can write to.
+  await expect
+    .poll(async () => (await client.uploadKeysRequest({})).one_time_key_counts['signed_curve25519'] ?? 0, {
+      timeout: 60_000,
+      interval: 50,
+    })
+    .toBeGreaterThan(0)
   return client
 }
 
