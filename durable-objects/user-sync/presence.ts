@@ -7,7 +7,7 @@
  */
 import type { RoomId } from '#protocol/identifiers/room-id.ts'
 import { parseUserId, type UserId } from '#protocol/identifiers/user-id.ts'
-import { type Presence, presenceContent, type PresenceState, strongest } from '#protocol/presence/presence.ts'
+import { busy, type Presence, presenceContent, type PresenceState, strongest } from '#protocol/presence/presence.ts'
 import type { JsonObject } from '#protocol/json/json.ts'
 
 import type { Sql } from '../shared/sql.ts'
@@ -104,7 +104,7 @@ export class PresenceKeeper {
 
   /** A device was signed out. */
   ended(deviceId: string, now: number): Promise<unknown> {
-    return this.#devices.delete(deviceId) ? this.#publish(now, undefined) : Promise.resolve()
+    return this.#devices.delete(deviceId) ? this.#publish(now, undefined, 'anew') : Promise.resolve()
   }
 
   /** The user came into a room: they and the others there hear of each other. */
@@ -130,18 +130,25 @@ export class PresenceKeeper {
     return told
   }
 
-  #publish(now: number, said: { readonly statusMsg: string | undefined } | undefined): Promise<unknown> {
+  /** Clients poll as "online" without asking: who is busy is so until they say otherwise, or are gone (MSC3026). */
+  #publish(
+    now: number,
+    said: { readonly statusMsg: string | undefined } | undefined,
+    business: 'goes on' | 'anew' = said ? 'anew' : 'goes on',
+  ): Promise<unknown> {
     const states = new Map([...this.#world.waiting()].map(({ deviceId, presence }) => [deviceId, presence]))
     for (const [deviceId, { state }] of this.#devices) states.set(deviceId, state)
-    const presence = strongest(states.values())
+    const before = presenceOf(this.#sql, this.#world.userId)
+    const strength = strongest(states.values())
+    const isBusy = business === 'goes on' && before?.presence === busy && strength !== 'offline'
+    const presence = isBusy ? busy : strength
     if (presence === 'offline') this.#alarms.cancel('presence')
     else this.#alarms.ensure('presence', now + lookEvery)
-    const before = presenceOf(this.#sql, this.#world.userId)
     const statusMsg = said ? said.statusMsg : before?.statusMsg
     // What was never said and is nothing is no news.
     if (presence === (before?.presence ?? 'offline') && statusMsg === before?.statusMsg && !said)
       return Promise.resolve()
-    const lastActive = said || presence === 'online' ? now : before?.lastActive
+    const lastActive = said || presence === 'online' || presence === busy ? now : before?.lastActive
     const next: Presence = { presence, lastActive, statusMsg }
     notePresence(this.#sql, this.#stream, this.#world.userId, next)
     this.#world.noted()

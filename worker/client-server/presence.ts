@@ -3,7 +3,7 @@
  *
  * Spec: client-server-api/#presence, data/api/client-server/presence.yaml.
  */
-import { maxStatus, presenceContent, presenceStates } from '#protocol/presence/presence.ts'
+import { maxStatus, presenceContent, sayableStates } from '#protocol/presence/presence.ts'
 import * as v from 'valibot'
 
 import { roomOf } from '../rooms.ts'
@@ -13,7 +13,7 @@ import { userSyncOf } from '../sync/user-sync.ts'
 import { limiter } from '../../durable-objects/shared/limit.ts'
 
 const body = v.object({
-  presence: v.picklist(presenceStates),
+  presence: v.picklist(sayableStates),
   status_msg: v.optional(v.nullable(v.pipe(v.string(), v.maxLength(maxStatus)))),
 })
 /** Rooms asked at once, and in all. */

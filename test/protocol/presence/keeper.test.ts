@@ -3,7 +3,7 @@ import { beforeEach, expect, test } from 'vitest'
 
 import { parseRoomId } from '#protocol/identifiers/room-id.ts'
 import { parseUserId } from '#protocol/identifiers/user-id.ts'
-import type { Presence, PresenceState } from '#protocol/presence/presence.ts'
+import { busy, type Presence, type PresenceState } from '#protocol/presence/presence.ts'
 
 import { migrations } from '../../../durable-objects/user-sync/migrations.ts'
 import { notePresence, presenceAfter, PresenceKeeper, presenceOf } from '../../../durable-objects/user-sync/presence.ts'
@@ -106,6 +106,28 @@ test('a status message is told with each change, and goes when another is set', 
     ['unavailable', 'here'],
     ['unavailable', undefined],
   ])
+})
+
+test('who is busy is so whatever clients poll as, until they say otherwise or are gone (MSC3026)', async () => {
+  await db.keeper.set('A', busy, undefined, 0)
+  await db.keeper.polled('A', 'online', 1000)
+  await db.keeper.polled('B', 'unavailable', 2000)
+  expect(states()).toEqual([busy])
+  // The object has slept.
+  let keeper = db.wake()
+  await keeper.polled('B', 'online', 3000)
+  expect(states()).toEqual([busy])
+  await keeper.set('B', 'online', undefined, 4000)
+  expect(states()).toEqual([busy, 'online'])
+  await keeper.set('A', busy, undefined, 5000)
+  await keeper.polled('B', 'online', 6000)
+  await keeper.ended('A', 7000)
+  expect(states()).toEqual([busy, 'online', busy, 'online'])
+  await keeper.set('B', busy, undefined, 8000)
+  keeper = db.wake()
+  await keeper.look(8000 + minute)
+  await keeper.polled('B', 'online', 9000 + minute)
+  expect(states().slice(4)).toEqual([busy, 'offline', 'online'])
 })
 
 test('who comes into a room asks who else is there', async () => {

@@ -1,7 +1,7 @@
 /** Presence as it is written, and what another server may say of whom. */
 import { expect, test } from 'vitest'
 
-import { parsePresenceEdu, presenceContent, presenceEdu, strongest } from '#protocol/presence/presence.ts'
+import { busy, parsePresenceEdu, presenceContent, presenceEdu, strongest } from '#protocol/presence/presence.ts'
 import { parseUserId } from '#protocol/identifiers/user-id.ts'
 
 const alice = parseUserId('@alice:there')
@@ -10,6 +10,7 @@ test('a user is what the liveliest of their devices is', () => {
   expect(strongest(['offline', 'online', 'unavailable'])).toBe('online')
   expect(strongest(['unavailable', 'offline'])).toBe('unavailable')
   expect(strongest([])).toBe('offline')
+  expect(strongest(['online', busy, 'offline'])).toBe(busy)
 })
 
 test('the time of the last activity goes out as an age', () => {
@@ -30,6 +31,14 @@ test('what is sent is read the same', () => {
   const presence = { presence: 'online', lastActive: 700, statusMsg: 'here' } as const
   const { edu_type, content } = presenceEdu(alice, presence, 1000)
   expect(edu_type).toBe('m.presence')
+  expect(parsePresenceEdu('there', JSON.parse(JSON.stringify(content)), 1000)).toEqual([[alice, presence]])
+})
+
+test('who is busy is so elsewhere (MSC3026)', () => {
+  if (!alice) throw new Error('not a user ID')
+  const presence = { presence: busy, lastActive: 700, statusMsg: undefined } as const
+  const { content } = presenceEdu(alice, presence, 1000)
+  expect(content).toEqual({ push: [{ user_id: alice, presence: busy, last_active_ago: 300 }] })
   expect(parsePresenceEdu('there', JSON.parse(JSON.stringify(content)), 1000)).toEqual([[alice, presence]])
 })
 

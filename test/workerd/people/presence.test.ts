@@ -27,3 +27,22 @@ test('on: one is what one said, to oneself; who shares no room is not told', asy
   expect(await asking(alice, 'GET', pathOf(alice))).toMatchObject({ status: 200, body: here })
   expect(await asking(bob, 'GET', pathOf(alice))).toMatchObject(refused(403, 'M_FORBIDDEN'))
 })
+
+test('one may be busy, where the flag says so (MSC3026)', async () => {
+  const flag = async (PRESENCE: 'on' | 'off') => {
+    const { body } = await ask<{ unstable_features: object }>({ PRESENCE }, 'GET', '/_matrix/client/versions')
+    return body.unstable_features
+  }
+  const name = 'org.matrix.msc3026.busy_presence'
+  expect(await flag('off')).toHaveProperty([name], false)
+  expect(await flag('on')).toHaveProperty([name], true)
+  const busy = { presence: 'org.matrix.msc3026.busy', status_msg: 'in a call' }
+  const asking = (method: string, path: string, body?: object) =>
+    ask({ PRESENCE: 'on' }, method, `/_matrix/client/v3${path}`, body, { Authorization: `Bearer ${bob.accessToken}` })
+  expect(await asking('PUT', pathOf(bob), busy)).toMatchObject({ status: 200 })
+  expect((await asking('GET', '/sync')).status).toBe(200)
+  expect(await asking('GET', pathOf(bob))).toMatchObject({ status: 200, body: busy })
+  expect((await asking('GET', '/sync?set_presence=org.matrix.msc3026.busy')).status).toBe(400)
+  expect(await asking('PUT', pathOf(bob), here)).toMatchObject({ status: 200 })
+  expect(await asking('GET', pathOf(bob))).toMatchObject({ status: 200, body: here })
+})

@@ -6,9 +6,13 @@
 import { parseUserId, serverNameOf, type UserId } from '#protocol/identifiers/user-id.ts'
 import { isObject, type JsonObject, own } from '#protocol/json/json.ts'
 
-/** From the least to the most there. */
+/** From the least to the most there, as the specification has them. */
 export const presenceStates = ['offline', 'unavailable', 'online'] as const
-export type PresenceState = (typeof presenceStates)[number]
+/** MSC3026 (unstable): there, and not to be disturbed. */
+export const busy = 'org.matrix.msc3026.busy'
+/** What a user may say to be. */
+export const sayableStates = [...presenceStates, busy] as const
+export type PresenceState = (typeof sayableStates)[number]
 
 // A type alias, since an interface has no index signature and so is no JSON.
 export type Presence = {
@@ -23,13 +27,13 @@ export const maxStatus = 1_000
 const maxPushed = 100
 
 export function parsePresenceState(value: unknown): PresenceState | undefined {
-  return presenceStates.find((state) => state === value)
+  return sayableStates.find((state) => state === value)
 }
 
-/** The state of a user with these devices: "online" if any is, "offline" without any. */
+/** The state of a user with these devices: busy if any is, else "online" if any is; "offline" without any. */
 export function strongest(states: Iterable<PresenceState>): PresenceState {
   return [...states].reduce<PresenceState>(
-    (best, state) => (presenceStates.indexOf(state) > presenceStates.indexOf(best) ? state : best),
+    (best, state) => (sayableStates.indexOf(state) > sayableStates.indexOf(best) ? state : best),
     'offline',
   )
 }
