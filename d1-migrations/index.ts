@@ -21,6 +21,7 @@ import remoteKeyNews from './0023_remote_key_news.sql'
 import remoteKeys from './0014_remote_keys.sql'
 import remoteServerKeys from './0001_remote_server_keys.sql'
 import rendezvous from './20261121112158_rendezvous.sql'
+import retentionRound from './20261121113747_retention_round.sql'
 import roomDirectory from './0002_room_directory.sql'
 import vapidKey from './0019_vapid_key.sql'
 
@@ -49,4 +50,5 @@ export const migrations: readonly Migration[] = [
   { name: '0023_remote_key_news', sql: remoteKeyNews },
   { name: '0018_profile_words', sql: profileWords },
   { name: '20261121112158_rendezvous', sql: rendezvous },
+  { name: '20261121113747_retention_round', sql: retentionRound },
 ]

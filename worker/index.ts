@@ -3,6 +3,7 @@ import { forgetOldPlaces } from './accounts/rendezvous.ts'
 import { createApp } from './app.ts'
 import type { Env } from './env.ts'
 import { tidyMedia } from './media/tidy-media.ts'
+import { tellRoomsOfRetention } from './retention-round.ts'
 import { setUp } from './set-up.ts'
 
 export { FederationSenderDO } from '../durable-objects/federation-sender/federation-sender-do.ts'
@@ -18,5 +19,6 @@ export default {
     await setUp(env)
     await tidyMedia(env, Date.now())
     await forgetOldPlaces(env, Date.now())
+    await tellRoomsOfRetention(env)
   },
 } satisfies ExportedHandler<Env>

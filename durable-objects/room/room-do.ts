@@ -175,8 +175,9 @@ export class RoomDO extends DurableObject<Env> {
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env)
-    const { serverName, retention } = settingsOf(env)
-    this.#room = openRoom(ctx.storage, serverName, nodeCrypto, env.RESTORED, retention)
+    const settings = settingsOf(env)
+    const { serverName } = settings
+    this.#room = openRoom(ctx.storage, serverName, nodeCrypto, env.RESTORED, settings)
     this.#alarms = new AlarmScheduler(ctx.storage)
     this.#notifier = new Notifier(
       this.#room,
@@ -371,6 +372,11 @@ export class RoomDO extends DurableObject<Env> {
       const told = userSyncOf(this.env, user).roomHasNewServers({ roomId: reader.header().roomId })
       this.ctx.waitUntil(told.catch((error: unknown) => console.error('a user was not told', error)))
     }
+  }
+
+  /** The server's rules of retention are others than before: the purge may have to come sooner. */
+  async timeRetention(): Promise<void> {
+    this.#purger.changed(Date.now())
   }
 
   async #forgetRoom(): Promise<void> {

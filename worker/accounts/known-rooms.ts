@@ -4,7 +4,7 @@
  * A room enters when it comes to life here; it stays when everybody has left.
  */
 import type { RoomId } from '#protocol/identifiers/room-id.ts'
-import { desc } from 'drizzle-orm'
+import { asc, desc, gt } from 'drizzle-orm'
 import { drizzle } from 'drizzle-orm/d1'
 
 import type { Env } from '../env.ts'
@@ -16,6 +16,17 @@ const most = 5_000
 /** Newest first. */
 export async function knownRooms({ DB }: Env): Promise<RoomId[]> {
   const rows = await drizzle(DB).select({ roomId: table.roomId }).from(table).orderBy(desc(table.addedAt)).limit(most)
+  return rows.map(({ roomId }) => roomId)
+}
+
+/** Some of them, in the order of their IDs, after one of these. */
+export async function knownRoomsAfter({ DB }: Env, after: RoomId | undefined, limit: number): Promise<RoomId[]> {
+  const rows = await drizzle(DB)
+    .select({ roomId: table.roomId })
+    .from(table)
+    .where(after === undefined ? undefined : gt(table.roomId, after))
+    .orderBy(asc(table.roomId))
+    .limit(limit)
   return rows.map(({ roomId }) => roomId)
 }
 

@@ -470,3 +470,12 @@ export const rendezvous = sqliteTable('rendezvous', {
   changedAt: integer('changed_at').notNull(),
   expiresAt: integer('expires_at').notNull(),
 })
+
+/** One row: which rules of retention rooms are told of, and how many were: worker/retention-round.ts. */
+export const retentionRound = sqliteTable('retention_round', {
+  id: integer('id').primaryKey(),
+  /** JSON. */
+  rules: text('rules').notNull(),
+  /** The last room that was told; null: all were. */
+  after: text('after').$type<RoomId>(),
+})

@@ -1,0 +1,5 @@
+CREATE TABLE `retention_round` (
+	`id` integer PRIMARY KEY NOT NULL,
+	`rules` text NOT NULL,
+	`after` text
+);
