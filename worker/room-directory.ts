@@ -8,7 +8,14 @@
 import type { RoomId } from '#protocol/identifiers/room-id.ts'
 
 import type { RoomFacts } from '../durable-objects/room/facts.ts'
-import { type DirectoryEntry, publishRoom, renewEntries, staleRooms, withdrawRoom } from './accounts/public-rooms.ts'
+import {
+  type DirectoryEntry,
+  isPublished,
+  publishRoom,
+  renewEntries,
+  staleRooms,
+  withdrawRoom,
+} from './accounts/public-rooms.ts'
 import type { Env } from './env.ts'
 import { unwrap } from './refusal.ts'
 import { roomOf } from './rooms.ts'
@@ -22,6 +29,13 @@ const atOnce = 20
 export async function setPublished(env: Env, roomId: RoomId, published: boolean): Promise<void> {
   const facts = unwrap(await roomOf(env, roomId).facts())
   await (published ? publishRoom(env, entryOf(roomId, facts)) : withdrawRoom(env, roomId))
+}
+
+/** Renews the entry of a room, if it is published: after what it shows was changed for the sake of the directory. */
+export async function renewEntry(env: Env, roomId: RoomId): Promise<void> {
+  if (!(await isPublished(env, roomId))) return
+  const facts = await roomOf(env, roomId).facts()
+  if (facts.ok) await renewEntries(env, [entryOf(roomId, facts)])
 }
 
 /** Renews the stalest entries. */

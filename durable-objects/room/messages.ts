@@ -2,7 +2,9 @@
  * Paging through the history of a room.
  *
  * Spec: client-server-api/#get_matrixclientv3roomsroomidmessages. Events come in the order (depth, nid), whichever way; `end`
- * is absent only where the reader has come to the last event they may see.
+ * is absent where the reader has come to the last event they may see: "because we have reached the start of the timeline, or
+ * because the user does not have permission to see any more events". The newest event of a member's room is neither: what is
+ * said next comes after it, so paging forwards has an `end` until it finds nothing. Clients know that from Synapse.
  */
 import { fail, type Outcome } from '#protocol/errors.ts'
 import { type RoomEventFilter, wantsRoom } from '#protocol/filters/filter.ts'
@@ -12,7 +14,7 @@ import { formatTimelineToken, parseTimelineToken, type TimelineToken } from '#pr
 import { timelineEvents } from './bundled-events.ts'
 import { type ClientEvent, type EventFormat, stateEvent } from './client-event.ts'
 import { type HistoryPage, readPage } from './history-page.ts'
-import { beginningOfHistory, type Direction, planWalk } from './history-walk.ts'
+import { beginningOfHistory, type Direction, planWalk, tokenAfter } from './history-walk.ts'
 import { sendersIn } from './lazy-members.ts'
 import { isWorldReadable, openFor } from './room-access.ts'
 import type { Room } from './room.ts'
@@ -68,7 +70,11 @@ function pageOf(view: View, request: MessagesRequest, from: TimelineToken, to: T
   const nothing: HistoryPage = { events: [], next: undefined }
   if (!wantsRoom(filter, reader.header().roomId)) return nothing
   const walk = planWalk(reader, dir, from, to)
-  return walk ? readPage(view, walk, Math.min(Math.max(request.limit, 1), maxLimit), request) : nothing
+  if (!walk) return nothing
+  const page = readPage(view, walk, Math.min(Math.max(request.limit, 1), maxLimit), request)
+  const last = page.events.at(-1)
+  const goesOn = dir === 'f' && !to && view.standing.kind === 'joined'
+  return goesOn && last ? { ...page, next: page.next ?? tokenAfter(walk, last) } : page
 }
 
 /** "From the first or last (per the value of the dir parameter) visible event in the room history for the requesting user." */

@@ -10,6 +10,7 @@ import { aliasesOfRoom, findAlias, releaseAlias, reserveAlias } from '../account
 import type { Env } from '../env.ts'
 import { operation } from '../operation.ts'
 import { refuse, unwrap } from '../refusal.ts'
+import { renewEntry } from '../room-directory.ts'
 import { isJoined, mayCurate } from '../room-permissions.ts'
 import { resolveAlias, roomOf } from '../rooms.ts'
 import { settingsOf } from '../settings.ts'
@@ -74,7 +75,9 @@ async function withdrawCanonicalAlias(env: Env, roomId: RoomId, sender: UserId, 
   const current = await room.stateEvent({ reader: sender, type, stateKey: '' })
   if (!current.ok || !isObject(current.event.content)) return
   const content = withoutAliases(current.event.content, (alias) => alias === gone)
-  if (content) await room.sendEvent({ sender, type, stateKey: '', content })
+  if (!content) return
+  const sent = await room.sendEvent({ sender, type, stateKey: '', content })
+  if (sent.ok) await renewEntry(env, roomId)
 }
 
 /** Spec: client-server-api/#get_matrixclientv3roomsroomidaliases */

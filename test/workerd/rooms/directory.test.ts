@@ -101,6 +101,16 @@ describe('deleting an alias', () => {
     expect(await stateOf(alice, roomId, 'm.room.canonical_alias')).toEqual({})
   })
 
+  test('takes it out of the list of published rooms at once', async () => {
+    const alias = freshAlias()
+    await createRoom(alice, { visibility: 'public', room_alias_name: alias.slice(1, alias.indexOf(':')) })
+    const filter = { generic_search_term: alias }
+    const found = async () => (await ok(alice.post<{ chunk: object[] }>('/publicRooms', { filter }))).chunk
+    expect(await found()).toMatchObject([{ canonical_alias: alias }])
+    await ok(alice.delete(path(alias)))
+    expect(await found()).toEqual([])
+  })
+
   test('takes power over the alias of another', async () => {
     const [roomId, alias] = [await publicRoom(), freshAlias()]
     await ok(give(alice, roomId, alias))

@@ -58,6 +58,25 @@ describe('history', () => {
     ])
   })
 
+  test('goes on behind the newest event, for who is in the room', async () => {
+    const roomId = await createRoom(alice, { preset: 'public_chat' })
+    await join(bob, roomId)
+    const [then, bobsThen] = [await since(alice), await since(bob)]
+    await say(alice, roomId, 'one')
+    const on = (user: User, token = '') => messages(user, roomId, `dir=f&from=${encodeURIComponent(token)}`)
+    const { chunk, end } = await on(alice, then)
+    expect(texts(chunk)).toEqual(['one'])
+    const nothing = await on(alice, end)
+    expect(nothing.chunk).toEqual([])
+    expect(nothing).not.toHaveProperty('end')
+    await say(alice, roomId, 'two')
+    expect(texts((await on(alice, end)).chunk)).toEqual(['two'])
+    await ok(bob.post(at(roomId, '/leave')))
+    const last = await on(bob, bobsThen)
+    expect(texts(last.chunk)).toEqual(['one', 'two', 'm.room.member'])
+    expect(last).not.toHaveProperty('end')
+  })
+
   test('begins at the end that dir names, and has ten events unless told', async () => {
     const roomId = await createRoom(alice)
     for (let i = 1; i <= 12; i++) await say(alice, roomId, `m${i}`)
@@ -180,6 +199,8 @@ describe('members', () => {
     await ok(bob.post(at(roomId, '/leave')))
     expect(await members(bob)).toMatchObject(refused(403, 'M_FORBIDDEN'))
     await ok(alice.get(`/_matrix/client/r0${at(roomId, '/joined_members')}`))
+    await ok(setState(alice, roomId, 'm.room.history_visibility', { history_visibility: 'world_readable' }))
+    expect(await ok(members(bob))).toEqual({ joined: { [alice.userId]: plain('writer') } })
   })
 })
 
