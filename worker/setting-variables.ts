@@ -11,8 +11,12 @@ export interface SettingVariables {
   readonly DEFAULT_ROOM_VERSION?: string
   /** Whether other servers may read the room directory: on or off. */
   readonly PUBLIC_ROOMS_OVER_FEDERATION?: string
+  /** Whether other servers are told what people call their devices: off or on. */
+  readonly DEVICE_NAMES_OVER_FEDERATION?: string
   readonly ALLOW_PRIVATE_ADDRESSES?: string
   readonly PRESENCE?: string
+  /** Whether devices are told of encrypted events that may mention nobody: on or off. */
+  readonly PUSH_ENCRYPTED_EVENTS?: string
   /** Whether messages are taken away after the time that rooms, or the next variables, say: off or on. */
   readonly RETENTION?: string
   /** For rooms that say nothing: messages are taken away after this time, such as 1y. */

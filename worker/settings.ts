@@ -49,6 +49,8 @@ export interface Settings {
   readonly turn: TurnSettings | undefined
   /** Other servers may read the directory of published rooms. */
   readonly publishesRooms: boolean
+  /** Other servers are told what people call their devices: often the make of a telephone, or a name. */
+  readonly tellsDeviceNames: boolean
   /** Undefined: this server sends no mail. */
   readonly mail: MailSettings | undefined
   readonly registrationEmail: 'off' | 'required'
@@ -66,6 +68,8 @@ export interface Settings {
   readonly presence: boolean
   /** How long messages are kept; undefined: for ever, whatever rooms say. */
   readonly retention: RetentionRules | undefined
+  /** Devices are told of all encrypted events, but for muted rooms (MSC4028). */
+  readonly pushesEncrypted: boolean
   /** Development only: outgoing requests may reach loopback and private addresses. */
   readonly allowPrivateAddresses: boolean
 }
@@ -117,8 +121,10 @@ function parseSettings(env: SettingVariables): Settings {
     registrationTerms: env.REGISTRATION_TERMS ? terms(env.REGISTRATION_TERMS) : undefined,
     hidesKnownAddresses: oneOf('HIDE_KNOWN_ADDRESSES', env.HIDE_KNOWN_ADDRESSES, ['on', 'off']) === 'on',
     publishesRooms: oneOf('PUBLIC_ROOMS_OVER_FEDERATION', env.PUBLIC_ROOMS_OVER_FEDERATION, ['off', 'on']) === 'on',
+    tellsDeviceNames: oneOf('DEVICE_NAMES_OVER_FEDERATION', env.DEVICE_NAMES_OVER_FEDERATION, ['off', 'on']) === 'on',
     presence: oneOf('PRESENCE', env.PRESENCE, ['off', 'on']) === 'on',
     retention: retentionRules(env),
+    pushesEncrypted: oneOf('PUSH_ENCRYPTED_EVENTS', env.PUSH_ENCRYPTED_EVENTS, ['off', 'on']) === 'on',
     allowPrivateAddresses: oneOf('ALLOW_PRIVATE_ADDRESSES', env.ALLOW_PRIVATE_ADDRESSES, ['off', 'on']) === 'on',
   }
 }

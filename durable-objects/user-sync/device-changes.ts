@@ -16,8 +16,10 @@ import type { Sql } from '../shared/sql.ts'
 import { advance, type Stream } from './stream.ts'
 
 export type DeviceChange =
-  /** A device with identity keys: it was given others, signed, renamed or ended. */
+  /** A device with identity keys: it was given others, signed or ended. */
   | { readonly kind: 'device'; readonly name: string }
+  /** A device was given another name; or one without keys, of whose name others were told, was ended. */
+  | { readonly kind: 'renamed'; readonly name: string }
   /** The cross-signing keys changed, or signatures on them. */
   | { readonly kind: 'signing'; readonly name: '' }
   /** The user joined a room (`name`): servers in it may be new. */
@@ -43,6 +45,8 @@ export interface Audience {
 
 /** The world as `announce` needs it. */
 export interface Announcer {
+  /** Whether other servers are told what devices are called. */
+  readonly tellsNames: boolean
   readonly joinedRooms: () => readonly RoomId[]
   readonly audienceOf: (rooms: readonly RoomId[]) => Promise<Audience>
   readonly publicKeys: () => Promise<PublicKeys>
@@ -74,7 +78,7 @@ export async function announce(sql: Sql, stream: Stream, userId: UserId, world: 
   if (noted.length === 0) return
   const joined = noted.filter(({ kind }) => kind === 'joined')
   const fields = noted.filter(({ kind }) => kind === 'profile').map(({ name }) => name)
-  const changed = noted.filter(({ kind }) => kind === 'device' || kind === 'signing')
+  const changed = noted.filter(({ kind }) => kind !== 'joined' && kind !== 'profile')
   if (fields.length > 0) await world.tellProfile((await world.audienceOf(world.joinedRooms())).users, fields)
   // A change goes to all servers, new ones among them.
   if (changed.length > 0) await announceChanges(sql, stream, userId, changed, world)
@@ -92,12 +96,19 @@ async function announceChanges(
   const audience = await world.audienceOf(world.joinedRooms())
   const keys = await world.publicKeys()
   const destinations = [...audience.servers]
-  const edus = changed.flatMap(({ kind, name }) =>
-    kind === 'signing' ? signingKeyUpdates(userId, keys) : [deviceUpdate(sql, stream, userId, name, keys)],
-  )
+  const told = new Set<string>()
+  const edus = changed.flatMap(({ kind, name }) => {
+    if (kind === 'signing') return signingKeyUpdates(userId, keys)
+    // A new name is all there is to tell of it.
+    if (told.has(name) || (kind === 'renamed' && !world.tellsNames)) return []
+    told.add(name)
+    return [deviceUpdate(sql, stream, userId, name, keys, world)]
+  })
   if (destinations.length > 0) for (const edu of edus) await world.sendEdu(edu, destinations)
-  await world.tellUsers(audience.users)
-  saveFollowers(sql, stream, destinations)
+  // Local users see names along with keys.
+  const isEncrypting = (name: string) => keys.devices.some((each) => each.deviceId === name && each.keys !== null)
+  if (changed.some(({ kind, name }) => kind !== 'renamed' || isEncrypting(name))) await world.tellUsers(audience.users)
+  if (edus.length > 0) saveFollowers(sql, stream, destinations)
 }
 
 /**
@@ -119,11 +130,18 @@ async function announceToNewServers(
   const keys = await world.publicKeys()
   // For one without keys nobody can encrypt: there is nothing to follow yet.
   const device = keys.devices.findLast((each) => each.keys !== null)
-  if (device) await world.sendEdu(deviceUpdate(sql, stream, userId, device.deviceId, keys), news)
+  if (device) await world.sendEdu(deviceUpdate(sql, stream, userId, device.deviceId, keys, world), news)
   saveFollowers(sql, stream, [...followersOf(sql), ...news])
 }
 
-function deviceUpdate(sql: Sql, stream: Stream, userId: UserId, deviceId: string, { devices }: PublicKeys): JsonObject {
+function deviceUpdate(
+  sql: Sql,
+  stream: Stream,
+  userId: UserId,
+  deviceId: string,
+  { devices }: PublicKeys,
+  { tellsNames }: Pick<Announcer, 'tellsNames'>,
+): JsonObject {
   const device = devices.find((each) => each.deviceId === deviceId)
   const before = newestUpdate(sql)
   const streamId = advance(sql, stream)
@@ -141,7 +159,7 @@ function deviceUpdate(sql: Sql, stream: Stream, userId: UserId, deviceId: string
       prev_id: before === 0 ? [] : [before],
       ...(device ? {} : { deleted: true }),
       ...(device?.keys ? { keys: device.keys } : {}),
-      ...(device && device.displayName !== null ? { device_display_name: device.displayName } : {}),
+      ...(tellsNames && device && device.displayName !== null ? { device_display_name: device.displayName } : {}),
     },
   }
 }

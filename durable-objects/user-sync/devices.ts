@@ -74,9 +74,17 @@ export function addDevice(sql: Sql, deviceId: string): void {
   sql.exec('DELETE FROM devices WHERE device_id = ?', deviceId)
 }
 
-/** Whether a device has identity keys, so that others follow it. */
-export function hasKeys(sql: Sql, deviceId: string): boolean {
-  return sql.exec('SELECT 1 AS found FROM devices WHERE device_id = ? AND has_keys = 1', deviceId).toArray().length > 0
+/** Whether a device has identity keys, so that others follow it; or not, and others were told what it is called. */
+export function knownAs(sql: Sql, deviceId: string): 'encrypting' | 'named' | undefined {
+  const query = 'SELECT has_keys AS has FROM devices WHERE device_id = ?'
+  const has = sql.exec<{ has: number }>(query, deviceId).toArray()[0]?.has
+  if (has === undefined || has === 0) return undefined
+  return has === 1 ? 'encrypting' : 'named'
+}
+
+/** Others are told what the device is called. */
+export function noteNamed(sql: Sql, deviceId: string): void {
+  sql.exec('UPDATE devices SET has_keys = 2 WHERE device_id = ? AND has_keys = 0', deviceId)
 }
 
 export function noteKeys(sql: Sql, deviceId: string): void {

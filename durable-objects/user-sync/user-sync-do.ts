@@ -75,7 +75,7 @@ import {
   dehydratedEvents,
   setDehydratedDevice,
 } from './dehydrated-device.ts'
-import { addDevice, endDevice, hasKeys, noteKeys, seeDevice, setLocked } from './devices.ts'
+import { addDevice, endDevice, knownAs, noteKeys, noteNamed, seeDevice, setLocked } from './devices.ts'
 import { type ExportedStream, exportData } from './export-data.ts'
 import { getFilter, storeFilter } from './filters.ts'
 import {
@@ -380,7 +380,8 @@ export class UserSyncDO extends DurableObject<Env> {
 
   /** Changes a push rule; the form of the change was checked. */
   async changePushRules({ userId, edit }: { userId: UserId; edit: PushRuleEdit }): Promise<PushRulesEdited> {
-    const edited = changePushRules(this.#sql, this.#stream, userId, edit)
+    const { pushesEncrypted } = settingsOf(this.env)
+    const edited = changePushRules(this.#sql, this.#stream, { userId, edit, pushesEncrypted })
     if (edited.ok) this.#wake()
     return edited
   }
@@ -577,7 +578,7 @@ export class UserSyncDO extends DurableObject<Env> {
 
   /** A device was signed out: its waiting syncs end with `unknown_token`, and so does every later one. */
   async endDevice(deviceId: string): Promise<void> {
-    const hadKeys = hasKeys(this.#sql, deviceId)
+    const wasKnown = knownAs(this.#sql, deviceId)
     endDevice(this.#sql, deviceId, dayOf(Date.now()))
     // MSC3890 (unstable): what was set for its notifications goes with the device.
     for (const prefix of localNotificationSettings) {
@@ -585,7 +586,7 @@ export class UserSyncDO extends DurableObject<Env> {
     }
     dropConnections(this.#sql, deviceId)
     const dropped = dropPushers(this.#sql, (pusher) => pusher.deviceId === deviceId)
-    if (hadKeys) this.#announceSoon({ kind: 'device', name: deviceId })
+    if (wasKnown) this.#announceSoon({ kind: wasKnown === 'named' ? 'renamed' : 'device', name: deviceId })
     this.#wake()
     if (settingsOf(this.env).presence) this.#present((keeper) => keeper.ended(deviceId, Date.now()))
     if (dropped.length > 0) await forgetPushers(this.env, this.#userId(), dropped)
@@ -597,9 +598,16 @@ export class UserSyncDO extends DurableObject<Env> {
     this.#wake()
   }
 
-  /** Something of a device that others see changed in D1, such as its name. */
-  async deviceChanged(deviceId: string): Promise<void> {
-    if (hasKeys(this.#sql, deviceId)) this.#announceSoon({ kind: 'device', name: deviceId })
+  /**
+   * A device was given another name in D1. "…must be sent whenever that user's device list changes (i.e. for … changes in
+   * device information such as the device's human-readable name)": also while it has no keys, for which nobody looks yet.
+   */
+  async deviceRenamed(deviceId: string): Promise<void> {
+    const tellsNames = settingsOf(this.env).tellsDeviceNames
+    if (!tellsNames && knownAs(this.#sql, deviceId) !== 'encrypting') return
+    seeDevice(this.#sql, deviceId, dayOf(Date.now()))
+    if (tellsNames) noteNamed(this.#sql, deviceId)
+    this.#announceSoon({ kind: 'renamed', name: deviceId })
   }
 
   /**

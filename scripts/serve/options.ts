@@ -112,6 +112,12 @@ const table = {
     fallback: 'off',
     check: oneOf('on', 'off'),
   },
+  'device-names-over-federation': {
+    env: 'DEVICE_NAMES_OVER_FEDERATION',
+    value: 'on|off',
+    help: 'other servers are told what people call their devices; unless given, off',
+    check: oneOf('on', 'off'),
+  },
   presence: {
     env: 'PRESENCE',
     value: 'on|off',
@@ -143,6 +149,12 @@ const table = {
     env: 'RETENTION_ALLOWED_MAX',
     value: 'TIME',
     help: 'no room that has messages taken away keeps them longer than this',
+  },
+  'push-encrypted-events': {
+    env: 'PUSH_ENCRYPTED_EVENTS',
+    value: 'on|off',
+    help: 'devices are told of all encrypted messages, so that they find mentions; unless given, off',
+    check: oneOf('on', 'off'),
   },
   'allow-private-addresses': {
     env: 'ALLOW_PRIVATE_ADDRESSES',
@@ -336,6 +348,7 @@ const passedOn = [
   'freeze-unauthenticated-media',
   'url-previews',
   'presence',
+  'push-encrypted-events',
   'retention',
   'retention-max-lifetime',
   'retention-min-lifetime',

@@ -87,7 +87,7 @@ export async function renameDevice(env: Env, { userId, deviceId }: DeviceKey, di
     .where(and(eq(devices.userId, userId), eq(devices.deviceId, deviceId)))
     .returning({ deviceId: devices.deviceId })
   if (renamed.length !== 1) return false
-  await remote(env.USER_SYNC, userId).deviceChanged(deviceId)
+  await remote(env.USER_SYNC, userId).deviceRenamed(deviceId)
   return true
 }
 

@@ -9,6 +9,7 @@ import { keysOf } from '../accounts/device-keys.ts'
 import type { Env } from '../env.ts'
 import { federationSender } from '../federation-client/sender.ts'
 import { roomOf } from '../rooms.ts'
+import { settingsOf } from '../settings.ts'
 import { userSyncOf } from '../sync/user-sync.ts'
 
 /** Rooms asked, and users told, at once. */
@@ -22,6 +23,7 @@ export interface Self {
 
 export function announcerFor(env: Env, userId: UserId, joinedRooms: () => readonly RoomId[], self: Self): Announcer {
   return {
+    tellsNames: settingsOf(env).tellsDeviceNames,
     joinedRooms,
     audienceOf: (rooms) => audienceOf(env, rooms),
     publicKeys: async () => (await keysOf(env, [userId], undefined)).get(userId) ?? { devices: [], crossSigning: {} },

@@ -7,7 +7,7 @@ import { crossSigningPublicKey } from '#protocol/device-keys/cross-signing-keys.
 import { serverNameOf, type UserId } from '#protocol/identifiers/user-id.ts'
 import { isObject, type JsonObject, own } from '#protocol/json/json.ts'
 
-import { type DeviceWithKeys, keysOf, signaturesBy, withSignatures } from '../accounts/device-keys.ts'
+import { keysOf, signaturesBy, withSignatures } from '../accounts/device-keys.ts'
 import { rememberedKeys, rememberKeys } from '../accounts/remote-keys.ts'
 import type { Env } from '../env.ts'
 import { settingsOf } from '../settings.ts'
@@ -27,12 +27,15 @@ export interface OwnQueriedKeys extends QueriedKeys {
 /** Keys of users of this server, as `reader` (undefined: another server) may see them. */
 export async function queryLocal(env: Env, wanted: WantedDevices, reader: UserId | undefined): Promise<OwnQueriedKeys> {
   const found = await keysOf(env, [...wanted.keys()], reader)
+  const showsNames = reader !== undefined || settingsOf(env).tellsDeviceNames
   const answer: OwnQueriedKeys = { device_keys: {}, master_keys: {}, self_signing_keys: {}, user_signing_keys: {} }
   for (const [userId, deviceIds] of wanted) {
     const { devices, crossSigning } = found.get(userId) ?? { devices: [], crossSigning: {} }
     const chosen = devices.filter(({ deviceId }) => deviceIds.length === 0 || deviceIds.includes(deviceId))
     answer.device_keys[userId] = Object.fromEntries(
-      chosen.flatMap((device) => (device.keys ? [[device.deviceId, shownKeys(device.keys, device)]] : [])),
+      chosen.flatMap((device) =>
+        device.keys ? [[device.deviceId, shownKeys(device.keys, showsNames ? device.displayName : null)]] : [],
+      ),
     )
     if (crossSigning.master) answer.master_keys[userId] = crossSigning.master
     if (crossSigning.self_signing) answer.self_signing_keys[userId] = crossSigning.self_signing
@@ -41,7 +44,7 @@ export async function queryLocal(env: Env, wanted: WantedDevices, reader: UserId
   return answer
 }
 
-function shownKeys(keys: JsonObject, { displayName }: DeviceWithKeys): JsonObject {
+function shownKeys(keys: JsonObject, displayName: string | null): JsonObject {
   return { ...keys, unsigned: displayName === null ? {} : { device_display_name: displayName } }
 }
 

@@ -23,11 +23,10 @@ export const getUserDevices = operation(
     return {
       user_id: userId,
       stream_id: streamId,
-      devices: devices.flatMap(({ deviceId, displayName, keys }) =>
-        keys
-          ? [{ device_id: deviceId, keys, ...(displayName === null ? {} : { device_display_name: displayName }) }]
-          : [],
-      ),
+      devices: devices.flatMap(({ deviceId, displayName, keys }) => {
+        const name = settings.tellsDeviceNames && displayName !== null ? { device_display_name: displayName } : {}
+        return keys ? [{ device_id: deviceId, keys, ...name }] : []
+      }),
       ...(crossSigning.master ? { master_key: crossSigning.master } : {}),
       ...(crossSigning.self_signing ? { self_signing_key: crossSigning.self_signing } : {}),
     }

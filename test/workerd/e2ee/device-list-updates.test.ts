@@ -96,6 +96,25 @@ test('every change is told, each with the one before it, and the whole list bear
   expect(await next(there, 5)).toMatchObject({ device_id: 'LAST', prev_id: [versionOf(fourth)] })
 })
 
+test('a device without keys is told of when it is renamed, and then that it is gone', async () => {
+  const [there] = await listeners(1)
+  if (!there) throw new TypeError('nobody')
+  const alice = await registerUser('ur_alice')
+  const bob = await registerUser('ur_bob')
+  await ok(bob.post(`/join/${encodeURIComponent(await roomWith(alice, there))}`))
+  await login(alice, { device_id: 'KEYLESS' })
+  const { next_batch: since } = await ok(bob.get<{ next_batch: string }>('/sync'))
+  await ok(alice.put('/devices/KEYLESS', { display_name: 'Kitchen' }))
+  const first = await next(there, 1)
+  const update = { user_id: alice.userId, device_id: 'KEYLESS', stream_id: expect.any(Number) }
+  expect(first).toEqual({ ...update, prev_id: [], device_display_name: 'Kitchen' })
+  await ok(alice.delete('/devices/KEYLESS', { auth: passwordAuth(alice) }))
+  expect(await next(there, 2)).toEqual({ ...update, deleted: true, prev_id: [versionOf(first)] })
+  // Here nobody sees names without keys.
+  const heard = await ok(bob.get<{ device_lists?: unknown }>(`/sync?since=${since}`))
+  expect(heard).not.toHaveProperty('device_lists')
+})
+
 test('cross-signing keys are told under both names, and no user-signing key', async () => {
   const [there] = await listeners(1)
   if (!there) throw new TypeError('nobody')

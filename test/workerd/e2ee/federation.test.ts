@@ -12,6 +12,7 @@ import { beforeAll, describe, expect, test, vi } from 'vitest'
 
 import { authorization } from '../../../worker/federation-client/signed-fetch.ts'
 import { nodeCrypto } from '../../../worker/node-crypto.ts'
+import { ask as askServer } from '../accounts/servers.ts'
 import { anonymous, registerUser, send, type User } from '../client.ts'
 import { ok, refused } from '../rooms/rooms.ts'
 import { createRoom, sync, type SyncBody } from '../sync/syncing.ts'
@@ -36,8 +37,13 @@ beforeAll(async () => {
     .run()
 })
 
-/** A request of the other server. */
-function ask<Body = JsonObject>(method: 'GET' | 'PUT' | 'POST', path: string, body?: JsonObject) {
+/** A request of the other server; with `settings`, to one of ours whose owner has set these. */
+async function ask<Body = JsonObject>(
+  method: 'GET' | 'PUT' | 'POST',
+  path: string,
+  body?: JsonObject,
+  settings?: Readonly<Record<string, string>>,
+) {
   const request = {
     destination: here,
     method,
@@ -45,6 +51,10 @@ function ask<Body = JsonObject>(method: 'GET' | 'PUT' | 'POST', path: string, bo
     ...(body ? { body } : {}),
   }
   const header = authorization(request, { serverName: other, key, crypto: nodeCrypto })
+  if (settings) {
+    const answer = await askServer<Body>(settings, method, request.path, body, { Authorization: header })
+    return { ...answer, text: '' }
+  }
   return send<Body>(method, request.path, body && canonicalJsonLoose(body), { Authorization: header })
 }
 
@@ -77,6 +87,12 @@ describe('another server', () => {
     const devices = await ok(ask('GET', `/user/devices/${encodeURIComponent(alice.userId)}`))
     const device = { device_id: alice.deviceId, keys: deviceKeys, device_display_name: 'Phone' }
     expect(devices).toEqual({ user_id: alice.userId, stream_id: expect.any(Number), devices: [device] })
+    // What devices are called is told only where the owner wants it.
+    const silent = { DEVICE_NAMES_OVER_FEDERATION: 'off' }
+    const keys = await ok(ask<Queried>('POST', '/user/keys/query', { device_keys: { [alice.userId]: [] } }, silent))
+    expect(keys.device_keys[alice.userId]).toEqual({ [alice.deviceId]: { ...deviceKeys, unsigned: {} } })
+    const list = await ok(ask('GET', `/user/devices/${encodeURIComponent(alice.userId)}`, undefined, silent))
+    expect(list['devices']).toEqual([{ device_id: alice.deviceId, keys: deviceKeys }])
     for (const userId of [foreign, '@nobody:test.local']) {
       const path = `/user/devices/${encodeURIComponent(userId)}`
       expect(await ask('GET', path)).toMatchObject(refused(404, 'M_NOT_FOUND'))
