@@ -111,7 +111,7 @@ function inviteNews(
   if (ignoredUsers.includes(member.sender)) return { unread: 0, notifications: [] }
   const { type, sender, room_id, content, state_key = '' } = member.pdu
   const { notify, tweaks } = evaluatePushRules(
-    pushRulesOf(reader, pushRules),
+    pushRulesOf(reader, pushRules, room.pushesEncrypted),
     { type, sender, room_id, content, state_key },
     {
       userId: reader,

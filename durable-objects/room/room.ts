@@ -36,6 +36,8 @@ export interface Room {
   readonly memory: ReadMemory
   /** Undefined: messages are kept for ever, whatever the room says. */
   readonly retention: RetentionRules | undefined
+  /** All encrypted events ring: see protocol/push-rules/predefined-rules.ts. */
+  readonly pushesEncrypted: boolean
 }
 
 /** What readers are told that is in no table. */
@@ -56,7 +58,7 @@ export function openRoom(
   serverName: ServerName,
   crypto: Crypto,
   restored?: string,
-  retention?: RetentionRules,
+  { retention, pushesEncrypted = false }: Partial<Pick<Room, 'retention' | 'pushesEncrypted'>> = {},
 ): Room {
   const reader = new Reader(storage.sql, serverName)
   const groups = new StateGroups(storage.sql)
@@ -80,7 +82,7 @@ export function openRoom(
     listFacts: undefined,
     erasures: undefined,
   }
-  return { serverName, crypto, reader, groups, transactor, merges, memory, retention }
+  return { serverName, crypto, reader, groups, transactor, merges, memory, retention, pushesEncrypted }
 }
 
 /** The room's state in a group, as the core looks it up; the current state goes by its table. */

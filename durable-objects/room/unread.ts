@@ -232,7 +232,7 @@ function joinBefore({ room, reader }: View, { stateBefore }: StoredEvent): Store
 /** Judges events by the rules, in the room as it was right before each of them. */
 function judgeFor(view: View, pushRules: RoomPushRules): (event: StoredEvent) => PushVerdict {
   const { room, reader: user } = view
-  const rules = pushRulesOf(user, pushRules)
+  const rules = pushRulesOf(user, pushRules, room.pushesEncrypted)
   const followed = new Set(pushRules.followed)
   const memberKey = stateMapKey('m.room.member', user)
   const joinedIn = joinedCounter(room)

@@ -57,11 +57,16 @@ export function notePushRulesForThreads(sql: Sql, stream: Stream): void {
 }
 
 /** Makes a change whose form was checked. */
-export function changePushRules(sql: Sql, stream: Stream, userId: UserId, edit: PushRuleEdit): PushRulesEdited {
+export function changePushRules(
+  sql: Sql,
+  stream: Stream,
+  { userId, edit, pushesEncrypted }: { userId: UserId; edit: PushRuleEdit; pushesEncrypted: boolean },
+): PushRulesEdited {
   const before = getPushRules(sql)
-  const edited = editPushRules(pushRulesOf(userId, before), edit)
+  const edited = editPushRules(pushRulesOf(userId, before, pushesEncrypted), edit)
   if (!edited.ok) return edited
-  const stored = storedPushRules(userId, edited.rules, before.followsThreads)
+  const { followsThreads = false } = before
+  const stored = storedPushRules(userId, edited.rules, { followsThreads, pushesEncrypted })
   if (edit.edit !== 'delete' && JSON.stringify(stored).length > maxSize) return { ok: false, fault: 'too_many' }
   save(sql, stream, stored)
   return { ok: true }

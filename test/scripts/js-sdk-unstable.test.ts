@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { AuthType, createClient, type MatrixClient } from 'matrix-js-sdk'
+import { AuthType, createClient, type MatrixClient, Preset, PushRuleKind } from 'matrix-js-sdk'
 import {
   ClientRendezvousFailureReason,
   MSC4108FailureReason,
@@ -19,6 +19,7 @@ const password = 'correct horse battery staple'
 let baseUrl: string
 let server: BackgroundServer
 let alice: MatrixClient
+let bob: MatrixClient
 
 /** What Cloudflare was asked for credentials, and what it says. */
 const askedOfCloudflare: { path: string; authorization: string | undefined; body: string }[] = []
@@ -53,23 +54,30 @@ beforeAll(async () => {
     `--data=${join(folder, 'data')}`,
     '--server-name=unstable.example',
     '--allow-private-addresses=on',
+    '--push-encrypted-events=on',
+    '--presence=on',
     '--turn-key-id=the-key',
     '--turn-key-api-token=the-token',
     `--turn-service-url=http://127.0.0.1:${turnPort}`,
   ]
   server = await startInBackground('scripts/serve.ts', options)
-  const anybody = createClient({ baseUrl })
-  const made = await anybody.registerRequest({ username: 'alice', password, auth: { type: AuthType.Dummy } })
-  const { user_id: userId, access_token: accessToken, device_id: deviceId } = made
-  if (accessToken === undefined || deviceId === undefined) throw new Error('not signed in')
-  alice = createClient({ baseUrl, userId, accessToken, deviceId })
+  alice = await person('alice')
+  bob = await person('bob')
 }, 60_000)
 afterAll(async () => {
-  alice.stopClient()
+  for (const client of [alice, bob]) client.stopClient()
   await server.end('SIGTERM')
   cloudflare.close()
   rmSync(folder, { recursive: true })
 })
+
+async function person(username: string): Promise<MatrixClient> {
+  const auth = { type: AuthType.Dummy } as const
+  const made = await createClient({ baseUrl }).registerRequest({ username, password, auth })
+  const { user_id: userId, access_token: accessToken, device_id: deviceId } = made
+  if (accessToken === undefined || deviceId === undefined) throw new Error('not signed in')
+  return createClient({ baseUrl, userId, accessToken, deviceId })
+}
 
 test("Cloudflare's TURN servers", async () => {
   const given = await alice.turnServer()
@@ -99,4 +107,31 @@ test('two devices that meet to sign one of them in', async () => {
   expect(await showing.receive()).toBeUndefined()
   expect(showing.cancelled).toBe(true)
   expect(ends).toEqual([MSC4108FailureReason.UserCancelled, ClientRendezvousFailureReason.Unknown])
+})
+
+test('encrypted messages count where only mentions are wanted, for the device to look at', async () => {
+  expect(await bob.doesServerSupportUnstableFeature('org.matrix.msc4028')).toBe(true)
+  const { room_id: roomId } = await alice.createRoom({ preset: Preset.PublicChat })
+  await bob.joinRoom(roomId)
+  await bob.addPushRule('global', PushRuleKind.RoomSpecific, roomId, { actions: [] })
+  const { global: rules } = await bob.getPushRules()
+  expect(rules.override?.[1]?.rule_id).toBe('.org.matrix.msc4028.encrypted_event')
+  const send = (type: string, content: object) =>
+    fetch(`${baseUrl}/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}/send/${type}/${type}`, {
+      method: 'PUT',
+      headers: { Authorization: `Bearer ${alice.getAccessToken()}` },
+      body: JSON.stringify(content),
+    })
+  await send('m.room.message', { msgtype: 'm.text', body: 'nobody is meant' })
+  await send('m.room.encrypted', { algorithm: 'm.megolm.v1.aes-sha2', ciphertext: 'x', session_id: 's' })
+  const unread = async () => {
+    const asked = await fetch(`${baseUrl}/_matrix/client/v3/sync?filter={"presence":{"types":[]}}`, {
+      headers: { Authorization: `Bearer ${bob.getAccessToken()}` },
+    })
+    const body: { rooms: { join: Record<string, { unread_notifications: object }> } } = await asked.json()
+    return body.rooms.join[roomId]?.unread_notifications
+  }
+  expect(await unread()).toEqual({ notification_count: 1, highlight_count: 0 })
+  await bob.setPushRuleEnabled('global', PushRuleKind.Override, '.org.matrix.msc4028.encrypted_event', false)
+  expect(await unread()).toEqual({ notification_count: 0, highlight_count: 0 })
 })

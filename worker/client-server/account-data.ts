@@ -87,7 +87,7 @@ async function get(env: Env, requester: Requester, { userId, roomId, type }: Pla
   demandSelf(requester, userId)
   // What is kept of push rules is not what clients know.
   if (type === 'm.push_rules' && roomId === undefined) {
-    return pushRulesContent(userId, await userSyncOf(env, userId).pushRules())
+    return pushRulesContent(userId, await userSyncOf(env, userId).pushRules(), env)
   }
   return unwrap(await userSyncOf(env, userId).getAccountData({ roomId, type })).content
 }

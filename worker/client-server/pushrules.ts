@@ -20,6 +20,7 @@ import { type PushRuleEdit, pushRulesOf } from '#protocol/push-rules/stored-rule
 import type { Env } from '../env.ts'
 import { operation } from '../operation.ts'
 import { refuse } from '../refusal.ts'
+import { settingsOf } from '../settings.ts'
 import { userSyncOf } from '../sync/user-sync.ts'
 import { jsonObject } from './parameters.ts'
 
@@ -109,7 +110,7 @@ export const setPushRuleActions = operation(
 )
 
 async function rulesOf(env: Env, userId: UserId): Promise<RuleSet> {
-  return pushRulesOf(userId, await userSyncOf(env, userId).pushRules())
+  return pushRulesOf(userId, await userSyncOf(env, userId).pushRules(), settingsOf(env).pushesEncrypted)
 }
 
 /** A rule of a kind that there is not does not exist either: reading knows no other error than 404. */

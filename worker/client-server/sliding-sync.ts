@@ -69,7 +69,7 @@ export const slidingSync = operation(
       })
       // Another request on this connection has taken over: whoever sent this one has given it up.
       if (next === null) return read.isInitial ? refuse('unknown_pos') : idleAnswer(idleOf(read))
-      if (isShown) return slidingAnswer(userId, read, gathered, told, next)
+      if (isShown) return slidingAnswer({ env, userId }, read, gathered, told, next)
       if (Date.now() >= deadline) return idleAnswer(idleOf(read))
       if (gathered.hasFailures) await pause()
     }

@@ -118,7 +118,7 @@ function answerWithEverything(answering: Answering, waitUntil: (work: Promise<un
     })
     const company = await companyOf(env, reader.userId, gathered.memberChanges)
     return {
-      ...otherParts(reader.userId, read, filter, deviceLists(read.deviceLists, company)),
+      ...otherParts(env, reader.userId, read, filter, deviceLists(read.deviceLists, company)),
       ...(await profilesPart(answering, people, company)),
       ...emptyAnswer(await commit(answering, gathered), read.keys),
     }
@@ -140,7 +140,7 @@ async function answerWithNews(answering: Answering) {
   const company = await companyOf(env, reader.userId, gathered.memberChanges)
   const parts = {
     ...(Object.keys(rooms).length > 0 ? { rooms } : {}),
-    ...otherParts(reader.userId, read, filter, deviceLists(read.deviceLists, company)),
+    ...otherParts(env, reader.userId, read, filter, deviceLists(read.deviceLists, company)),
     ...(await profilesPart(answering, people, company)),
   }
   const answer = { ...emptyAnswer(await commit(answering, gathered), read.keys), ...parts }

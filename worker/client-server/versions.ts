@@ -66,12 +66,14 @@ const unstableFeatures = {
 export const getVersions = operation(
   'GET /_matrix/client/versions',
   { id: 'getVersions', auth: 'none' },
-  ({ settings: { retention, presence } }) => ({
+  ({ settings: { retention, presence, pushesEncrypted } }) => ({
     versions,
     unstable_features: {
       ...unstableFeatures,
       // Messages are taken away after a time, where the owner wants that.
       ...(retention ? { 'org.matrix.msc1763': true } : {}),
+      // Devices are told of every encrypted event, and find out themselves what mentions their user.
+      'org.matrix.msc4028': pushesEncrypted,
       // Who is there may be busy.
       'org.matrix.msc3026.busy_presence': presence,
     },

@@ -14,6 +14,8 @@ import type { DeviceKeys } from '#protocol/sync/wait-request.ts'
 import type { AccountDataEvent } from '../../durable-objects/user-sync/account-data.ts'
 import type { DeviceLists } from '../../durable-objects/user-sync/device-lists.ts'
 import type { Read } from '../../durable-objects/user-sync/read.ts'
+import { settingsOf } from '../settings.ts'
+import type { SettingVariables } from '../setting-variables.ts'
 import type { GatheredRoom } from './gather-rooms.ts'
 
 /** What every answer has. */
@@ -34,8 +36,14 @@ export function emptyAnswer(nextBatch: string, { oneTimeKeyCounts, unusedFallbac
 }
 
 /** What an answer has beside rooms. */
-export function otherParts(userId: UserId, read: Read, filter: SyncFilter, { changed, left }: DeviceLists) {
-  const accountData = accountDataOf(userId, read).filter((event) => passesFilter(filter.account_data, event))
+export function otherParts(
+  env: SettingVariables,
+  userId: UserId,
+  read: Read,
+  filter: SyncFilter,
+  { changed, left }: DeviceLists,
+) {
+  const accountData = accountDataOf(env, userId, read).filter((event) => passesFilter(filter.account_data, event))
   const presence = read.presence.filter((event) => passesFilter(filter.presence, event))
   return {
     ...(presence.length > 0 ? { presence: { events: presence } } : {}),
@@ -46,27 +54,32 @@ export function otherParts(userId: UserId, read: Read, filter: SyncFilter, { cha
 }
 
 /** Global account data as clients see it: push rules whole, for everybody. Spec: client-server-api/#push-rules-events. */
-function accountDataOf(userId: UserId, { accountData, everything }: Read): readonly AccountDataEvent[] {
-  return accountDataEvents(userId, accountData, everything)
+function accountDataOf(
+  env: SettingVariables,
+  userId: UserId,
+  { accountData, everything }: Read,
+): readonly AccountDataEvent[] {
+  return accountDataEvents(env, userId, accountData, everything)
 }
 
 /** The same for what was read elsewhere; with `everything` the push rules come though they were never changed. */
 export function accountDataEvents(
+  env: SettingVariables,
   userId: UserId,
   accountData: readonly AccountDataEvent[],
   everything: boolean,
 ): readonly AccountDataEvent[] {
   const stored = accountData.find(({ type }) => type === pushRulesType)
   if (!stored && !everything) return accountData
-  const content = pushRulesContent(userId, stored?.content ?? {})
+  const content = pushRulesContent(userId, stored?.content ?? {}, env)
   return [...accountData.filter((event) => event !== stored), { type: pushRulesType, content }]
 }
 
 const pushRulesType = 'm.push_rules'
 
 /** Content of `m.push_rules`. */
-export function pushRulesContent(userId: UserId, stored: StoredPushRules): JsonObject {
-  return { global: { ...pushRulesOf(userId, stored) } }
+export function pushRulesContent(userId: UserId, stored: StoredPushRules, env: SettingVariables): JsonObject {
+  return { global: { ...pushRulesOf(userId, stored, settingsOf(env).pushesEncrypted) } }
 }
 
 /** A room as the answer shows it; undefined if there is nothing to say. `isWhole`: with its account data, even if there are none. */

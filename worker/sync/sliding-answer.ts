@@ -6,6 +6,7 @@ import type { DeviceKeys } from '#protocol/sync/wait-request.ts'
 
 import type { DeviceLists } from '../../durable-objects/user-sync/device-lists.ts'
 import type { SlidingRead } from '../../durable-objects/user-sync/sliding/sliding-read.ts'
+import type { SettingVariables } from '../setting-variables.ts'
 import { accountDataEvents } from './build-answer.ts'
 import type { GatheredSliding } from './gather-sliding.ts'
 import { threadSubscriptionsJson } from './thread-subscriptions-json.ts'
@@ -41,14 +42,26 @@ export interface Told {
   readonly profiles: JsonObject
 }
 
+/** Who asks, and whose server. */
+interface Asker {
+  readonly env: SettingVariables
+  readonly userId: UserId
+}
+
 /** An answer with what was gathered; `pos` as the commit gave it. */
-export function slidingAnswer(userId: UserId, read: SlidingRead, gathered: GatheredSliding, told: Told, pos: string) {
+export function slidingAnswer(
+  { env, userId }: Asker,
+  read: SlidingRead,
+  gathered: GatheredSliding,
+  told: Told,
+  pos: string,
+) {
   const lists = Object.entries(read.lists).map(([name, list]) => [name, listJson(list)])
   return {
     pos,
     ...(lists.length > 0 ? { lists: Object.fromEntries(lists) } : {}),
     rooms: gathered.rooms,
-    extensions: extensionsJson(userId, read, gathered, told),
+    extensions: extensionsJson({ env, userId }, read, gathered, told),
   }
 }
 
@@ -56,12 +69,12 @@ function listJson({ count, windows }: SlidingRead['lists'][string]) {
   return { count, ops: windows.map(({ range, roomIds }) => ({ op: 'SYNC', range, room_ids: roomIds })) }
 }
 
-function extensionsJson(userId: UserId, read: SlidingRead, gathered: GatheredSliding, { deviceLists, profiles }: Told) {
+function extensionsJson(asker: Asker, read: SlidingRead, gathered: GatheredSliding, { deviceLists, profiles }: Told) {
   const { extensions, toDevice, keys, isInitial } = read
   return {
     ...(extensions.toDevice ? { to_device: { next_batch: toDevice.nextBatch, events: toDevice.events } } : {}),
     ...(extensions.e2ee ? { e2ee: { ...keysJson(keys), ...(isInitial ? {} : { device_lists: deviceLists }) } } : {}),
-    ...(extensions.accountData ? { account_data: accountDataJson(userId, read) } : {}),
+    ...(extensions.accountData ? { account_data: accountDataJson(asker, read) } : {}),
     ...(extensions.receipts ? { receipts: { rooms: gathered.receipts } } : {}),
     ...(extensions.typing ? { typing: { rooms: gathered.typing } } : {}),
     ...(read.threads.changes.length > 0
@@ -75,8 +88,8 @@ function threadsJson({ changes, end }: SlidingRead['threads']): JsonObject {
   return { ...threadSubscriptionsJson(changes), ...(end === null ? {} : { prev_batch: end }) }
 }
 
-function accountDataJson(userId: UserId, { accountData, roomAccountData, isInitial }: SlidingRead): JsonObject {
-  const events = accountDataEvents(userId, accountData, isInitial)
+function accountDataJson({ env, userId }: Asker, { accountData, roomAccountData, isInitial }: SlidingRead): JsonObject {
+  const events = accountDataEvents(env, userId, accountData, isInitial)
   return {
     ...(events.length > 0 ? { global: events.map((event) => ({ ...event })) } : {}),
     ...(roomAccountData.length > 0

@@ -203,8 +203,64 @@ describe('changing rules', () => {
   })
 })
 
+describe('invites to calls (MSC4075)', () => {
+  const mentioned = { 'm.mentions': { user_ids: [bob] } }
+  const everybody = { 'm.mentions': { room: true } }
+  const call = (content: JsonObject) => message(content, { type: 'org.matrix.msc4075.rtc.invite' })
+  const senior = { ...group, senderMayNotify: () => true }
+  const ringing = { notify: true, highlight: false, tweaks: { sound: 'ring' } }
+  const quiet = { notify: false, highlight: false, tweaks: {} }
+  it.each<[string, JsonObject, PushContext, object]>([
+    ['one for me rings', call(mentioned), group, ringing],
+    ['one for all rings', call(everybody), senior, ringing],
+    ['one for all by somebody who may not call all is silent', call(everybody), group, quiet],
+    ['one for somebody else is silent', call({ 'm.mentions': { user_ids: ['@x:y'] } }), senior, quiet],
+  ])('%s', (_, event, context, verdict) => expect(ring(event, context)).toEqual(verdict))
+
+  it('other mentions can be silent and calls ring, and the other way round', () => {
+    const set = (rules: RuleSet, id: string) => {
+      const changed = changeRule(rules, 'override', id, { actions: [] })
+      return changed.ok ? changed.rules : expect.fail(changed.fault)
+    }
+    const calls = set(predefinedRules(bob), '.m.rule.is_user_mention')
+    expect([ring(call(mentioned), group, calls), ring(message(mentioned), group, calls)]).toEqual([ringing, quiet])
+    const others = set(predefinedRules(bob), '.org.matrix.msc4075.rule.rtc.invite_for_me')
+    expect(ring(call(mentioned), group, others)).toEqual(quiet)
+    expect(ring(message(mentioned), group, others)).toMatchObject({ notify: true, highlight: true })
+  })
+})
+
+describe('encrypted events (MSC4028)', () => {
+  const encrypted = message({}, { type: 'm.room.encrypted' })
+  const ids = (rules: RuleSet) => rules.override.map(({ rule_id }) => rule_id)
+  const told = { notify: true, highlight: false, tweaks: {} }
+  const quiet = { notify: false, highlight: false, tweaks: {} }
+  const mentionsOnly = (rules: RuleSet): RuleSet => ({
+    ...rules,
+    room: [{ rule_id: '!room:example.org', default: false, enabled: true, actions: [] }],
+  })
+  const muted = (rules: RuleSet): RuleSet => {
+    const conditions = [{ kind: 'event_match', key: 'room_id', pattern: '!room:example.org' }]
+    const put = putRule(rules, 'override', { rule_id: '!room:example.org', conditions, actions: [] }, {})
+    return put.ok ? put.rules : expect.fail(put.fault)
+  }
+
+  it('are told of where only mentions are wanted, so that the device finds them, but not where nothing is', () => {
+    const rules = predefinedRules(bob, { pushesEncrypted: true })
+    expect(ids(rules).slice(0, 2)).toEqual(['.m.rule.master', '.org.matrix.msc4028.encrypted_event'])
+    expect(ring(encrypted, group, mentionsOnly(rules))).toEqual(told)
+    expect(ring(message({}), group, mentionsOnly(rules))).toEqual(quiet)
+    expect(ring(encrypted, group, muted(rules))).toEqual(quiet)
+  })
+
+  it('are not unless the owner of the server wants it', () => {
+    expect(ring(encrypted, group, mentionsOnly(predefinedRules(bob)))).toEqual(quiet)
+    expect(ids(predefinedRules(bob))).not.toContain('.org.matrix.msc4028.encrypted_event')
+  })
+})
+
 describe('threads (MSC4306)', () => {
-  const following = predefinedRules(bob, true)
+  const following = predefinedRules(bob, { followsThreads: true })
   const followed = { ...group, followsThread: true }
   const passedBy = { ...group, followsThread: false }
   const mention: JsonObject = { 'm.mentions': { user_ids: [bob] } }

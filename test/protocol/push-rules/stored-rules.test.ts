@@ -104,13 +104,22 @@ describe('a room’s own rule', () => {
 
   it('keeps that threads are followed, and what was changed of the rules for them', () => {
     const stored = { followsThreads: true } as const
-    expect(pushRulesOf(bob, stored)).toEqual(predefinedRules(bob, true))
-    expect(storedPushRules(bob, pushRulesOf(bob, stored), true)).toEqual(stored)
+    expect(pushRulesOf(bob, stored)).toEqual(predefinedRules(bob, { followsThreads: true }))
+    expect(storedPushRules(bob, pushRulesOf(bob, stored), { followsThreads: true })).toEqual(stored)
     const off = {
       changed: { '.io.element.msc4306.rule.unsubscribed_thread': { enabled: false, actions: [] } },
       ...stored,
     }
-    expect(storedPushRules(bob, pushRulesOf(bob, off), true)).toEqual(off)
+    expect(storedPushRules(bob, pushRulesOf(bob, off), { followsThreads: true })).toEqual(off)
+  })
+
+  it('keeps what was changed of a rule that the server may have or not', () => {
+    const id = '.org.matrix.msc4028.encrypted_event'
+    const stored = { changed: { [id]: { enabled: false, actions: ['notify'] } } }
+    const rules = pushRulesOf(bob, stored, true)
+    expect(findRule(rules, 'override', id)).toMatchObject({ enabled: false })
+    expect(storedPushRules(bob, rules, { pushesEncrypted: true })).toEqual(stored)
+    expect(findRule(pushRulesOf(bob, stored), 'override', id)).toBeUndefined()
   })
 
   it('a room gets its own threads alone', () => {

@@ -120,7 +120,7 @@ export function rows<Row extends Record<string, SqlStorageValue>>(
 export function withRoom<T>({ stub }: TestRoom, work: (room: Room, storage: DurableObjectStorage) => T): Promise<T> {
   return runInDurableObject(stub, async (_, { storage }) => {
     const { serverName } = await serverIdentity(env)
-    return work(openRoom(storage, serverName, nodeCrypto, undefined, settingsOf(env).retention), storage)
+    return work(openRoom(storage, serverName, nodeCrypto, undefined, settingsOf(env)), storage)
   })
 }
 

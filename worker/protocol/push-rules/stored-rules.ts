@@ -7,7 +7,7 @@
 import type { RoomId } from '#protocol/identifiers/room-id.ts'
 import type { JsonValue } from '#protocol/json/json.ts'
 
-import { predefinedRules } from './predefined-rules.ts'
+import { predefinedRules, type PushCircumstances } from './predefined-rules.ts'
 import {
   changeRule,
   deleteRule,
@@ -61,9 +61,9 @@ export type PushRuleEdit =
       readonly change: { readonly enabled?: boolean; readonly actions?: readonly JsonValue[] }
     }
 
-/** All rules of a user. */
-export function pushRulesOf(userId: string, stored: StoredPushRules): RuleSet {
-  const predefined = predefinedRules(userId, stored.followsThreads === true)
+/** All rules of a user. `pushesEncrypted` is this server's setting. */
+export function pushRulesOf(userId: string, stored: StoredPushRules, pushesEncrypted = false): RuleSet {
+  const predefined = predefinedRules(userId, { followsThreads: stored.followsThreads === true, pushesEncrypted })
   const changed = new Map(Object.entries(stored.changed ?? {}))
   const all = (kind: RuleKind): PushRule[] => {
     const rules = predefined[kind].map((rule) => ({ ...rule, ...changed.get(rule.rule_id) }))
@@ -82,8 +82,12 @@ export function pushRulesOf(userId: string, stored: StoredPushRules): RuleSet {
 }
 
 /** What has to be kept of the rules: `pushRulesOf` makes the same of it. */
-export function storedPushRules(userId: string, rules: RuleSet, followsThreads = false): StoredPushRules {
-  const predefined = predefinedRules(userId, followsThreads)
+export function storedPushRules(
+  userId: string,
+  rules: RuleSet,
+  circumstances: PushCircumstances = {},
+): StoredPushRules {
+  const predefined = predefinedRules(userId, circumstances)
   const own: { [Kind in RuleKind]?: PushRule[] } = {}
   const changed: Record<string, Pick<PushRule, 'enabled' | 'actions'>> = {}
   for (const kind of ruleKinds) {
@@ -100,7 +104,7 @@ export function storedPushRules(userId: string, rules: RuleSet, followsThreads =
   return {
     ...(Object.keys(own).length > 0 ? { own } : {}),
     ...(Object.keys(changed).length > 0 ? { changed } : {}),
-    ...(followsThreads ? { followsThreads } : {}),
+    ...(circumstances.followsThreads ? { followsThreads: true } : {}),
   }
 }
 
