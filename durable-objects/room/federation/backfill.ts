@@ -40,13 +40,17 @@ export function pageHasHole(room: Room, request: MessagesRequest, { chunk }: Mes
   const oldest = chunk.at(-1)?.['event_id']
   const parsed = parseEventId(oldest)
   const depth = chunk.length < limit || !parsed ? 0 : (reader.eventById(parsed)?.depth ?? 0)
-  const query = `SELECT 1 AS found FROM missing_events WHERE depth >= ? AND depth <= ? AND ${isWorthIt} LIMIT 1`
-  return reader.sql.exec(query, depth, topOf(request), oldestWorthIt(room)).toArray().length > 0
+  const query = `SELECT 1 AS found FROM missing_events WHERE depth <= ?2 AND depth >= ?3 AND ${isWorthIt} LIMIT 1`
+  return reader.sql.exec(query, oldestWorthIt(room), topOf(request), depth).toArray().length > 0
 }
 
-/** Before a message that is over there is nothing to be read: an event that lacks this one is from after the horizon. */
-const isWorthIt = `EXISTS (SELECT 1 FROM events WHERE events.outcome = 0 AND events.depth = missing_events.depth
-  AND events.origin_server_ts >= ?)`
+/** Before events of a time of which messages are over there is nothing to be read: none of these is fetched. */
+const isWorthIt = `(${citing('<')} IS NULL OR ${citing('>=')})`
+
+/** Whether an event before which this one is missing is from before, or after, that time. */
+function citing(side: '<' | '>='): string {
+  return `(SELECT 1 FROM events WHERE outcome = 0 AND events.depth = missing_events.depth AND origin_server_ts ${side} ?1 LIMIT 1)`
+}
 
 function oldestWorthIt(room: Room): number {
   return Math.max(horizonOf(room), Number.MIN_SAFE_INTEGER)
@@ -74,9 +78,9 @@ export async function backfill(room: Room, env: Env, request: MessagesRequest): 
 
 /** The newest missing events up to a depth: a jump to a date leaves a hole above the page as well. */
 function holes(room: Room, top: number): EventId[] {
-  const query = `SELECT event_id FROM missing_events WHERE depth <= ? AND ${isWorthIt} ORDER BY depth DESC LIMIT 10`
+  const query = `SELECT event_id FROM missing_events WHERE depth <= ?2 AND ${isWorthIt} ORDER BY depth DESC LIMIT 10`
   return room.reader.sql
-    .exec<{ event_id: EventId }>(query, top, oldestWorthIt(room))
+    .exec<{ event_id: EventId }>(query, oldestWorthIt(room), top)
     .toArray()
     .map(({ event_id }) => event_id)
 }
