@@ -56,6 +56,9 @@ beforeAll(async () => {
     '--allow-private-addresses=on',
     '--push-encrypted-events=on',
     '--presence=on',
+    '--retention=on',
+    '--retention-max-lifetime=30d',
+    '--retention-allowed-max=1y',
     '--turn-key-id=the-key',
     '--turn-key-api-token=the-token',
     `--turn-service-url=http://127.0.0.1:${turnPort}`,
@@ -134,4 +137,24 @@ test('encrypted messages count where only mentions are wanted, for the device to
   expect(await unread()).toEqual({ notification_count: 1, highlight_count: 0 })
   await bob.setPushRuleEnabled('global', PushRuleKind.Override, '.org.matrix.msc4028.encrypted_event', false)
   expect(await unread()).toEqual({ notification_count: 0, highlight_count: 0 })
+})
+
+test('how long messages are kept, by the server and by a room', async () => {
+  expect(await alice.doesServerSupportUnstableFeature('org.matrix.msc1763')).toBe(true)
+  const day = 86_400_000
+  expect(await alice.retentionPolicyService.fetch()).toEqual({
+    policies: { '*': { max_lifetime: 30 * day } },
+    limits: { max_lifetime: { max: 365 * day } },
+  })
+  const { room_id: roomId } = await alice.createRoom({ preset: Preset.PublicChat })
+  const { event_id: eventId } = await alice.sendTextMessage(roomId, 'soon over')
+  expect(await alice.fetchRoomEvent(roomId, eventId)).toMatchObject({ content: { body: 'soon over' } })
+  const set = await fetch(`${baseUrl}/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}/state/m.room.retention/`, {
+    method: 'PUT',
+    headers: { Authorization: `Bearer ${alice.getAccessToken()}` },
+    body: '{"max_lifetime":100}',
+  })
+  expect(set.status).toBe(200)
+  const gone = () => expect(alice.fetchRoomEvent(roomId, eventId)).rejects.toMatchObject({ errcode: 'M_NOT_FOUND' })
+  await vi.waitFor(gone, { timeout: 30_000, interval: 50 })
 })
