@@ -13,7 +13,7 @@ import {
   VerifierEvent,
   type Verifier,
 } from 'matrix-js-sdk/lib/crypto-api/index.js'
-import { expect } from 'vitest'
+import { expect, vi } from 'vitest'
 
 import { text } from '../../scripts/bench/client.ts'
 
@@ -64,12 +64,13 @@ export async function newDevice({ base, name, paper }: Person): Promise<MatrixCl
   await client.startClient({ filter, initialSyncLimit: 2000, pollTimeout: 5000 })
   await synced
   // Its keys go up by themselves, a little later; who asks for them before finds a device that none can write to.
-  await expect
-    .poll(async () => (await client.uploadKeysRequest({})).one_time_key_counts['signed_curve25519'] ?? 0, {
-      timeout: 60_000,
-      interval: 50,
-    })
-    .toBeGreaterThan(0)
+  await vi.waitFor(
+    async () => {
+      const { one_time_key_counts: counts } = await client.uploadKeysRequest({})
+      expect(counts['signed_curve25519']).toBeGreaterThan(0)
+    },
+    { timeout: 60_000, interval: 50 },
+  )
   return client
 }
 
