@@ -20,6 +20,7 @@ import { afterEvent, groupOf } from './explicit-state.ts'
 import { FederationRequests } from './federation-requests.ts'
 import { storeOutliers } from './outliers.ts'
 import { missingPrevEvents, receivePdu } from './receive-pdu.ts'
+import { storeToldState } from './told-state.ts'
 
 const perRequest = 100
 /** Servers asked for one page. */
@@ -128,8 +129,8 @@ async function stateBefore(
     storeOutliers(room, fetched)
   }
   // One by one a server gives only events whose place it knows; of those it was told when it joined it does not.
-  const isComplete = unknown.every((id) => reader.nidOf(id) !== undefined)
-  if (!isComplete) storeOutliers(room, (await requests.state(server, pdu.event_id)) ?? [])
+  const lacking = unknown.filter((id) => reader.nidOf(id) === undefined)
+  if (lacking.length > 0) await storeToldState(room, requests, server, pdu.event_id, lacking)
   if (ids.state.some((id) => reader.nidOf(id) === undefined)) return undefined
   return room.transactor.turn(() => {
     const known = pdu.prev_events.flatMap((id) => {

@@ -14,9 +14,17 @@ import type { RoomVersionRules } from '#protocol/room-versions/rules.ts'
 
 import type { Env } from '../../../worker/env.ts'
 import { keyRing } from '../../../worker/federation-client/key-ring.ts'
-import { signedFetch, type FederationRequest } from '../../../worker/federation-client/signed-fetch.ts'
+import { signedFetch, signedStream, type FederationRequest } from '../../../worker/federation-client/signed-fetch.ts'
 import { verifyPdus } from '../../../worker/federation-client/verify-pdus.ts'
 import { nodeCrypto } from '../../../worker/node-crypto.ts'
+import { type AnswerLimits, takeApart } from './join-answer.ts'
+
+/** Of a list of IDs. */
+const idLimits = { bytes: 32 * 1024 * 1024, silence: 90_000 }
+/** IDs of a state or an auth chain: some four times the largest known. More of them would not fit into memory. */
+export const maxIds = 400_000
+/** Milliseconds until a streamed answer has to be there, all of it. */
+const longestAnswer = 600_000
 
 /** The room as its requests need it: known before anything is stored of it. */
 export interface RoomName {
@@ -71,23 +79,41 @@ export class FederationRequests {
     return answer.ok ? parseEventId(own(answer.json, 'event_id')) : undefined
   }
 
-  /** The state before an event. Spec: #get_matrixfederationv1state_idsroomid */
+  /** The state before an event, and its auth chain. Spec: #get_matrixfederationv1state_idsroomid */
   async stateIds(
     destination: ServerName,
     eventId: EventId,
   ): Promise<{ readonly state: EventId[]; readonly authChain: EventId[] } | undefined> {
-    const query = `event_id=${encodeURIComponent(eventId)}`
-    const path = `/_matrix/federation/v1/state_ids/${encodeURIComponent(this.#roomId)}?${query}`
-    const answer = await signedFetch(this.#env, { destination, method: 'GET', path })
-    if (!answer.ok) return undefined
-    return { state: ids(own(answer.json, 'pdu_ids')), authChain: ids(own(answer.json, 'auth_chain_ids')) }
+    const [state, authChain] = [new Set<EventId>(), new Set<EventId>()]
+    const lists = new Map([
+      ['pdu_ids', state],
+      ['auth_chain_ids', authChain],
+    ])
+    const take = (name: string, value: JsonValue) => {
+      const [list, id] = [lists.get(name), parseEventId(value)]
+      if (list && id && list.size <= maxIds) list.add(id)
+    }
+    const wanted = { lists: [...lists.keys()], values: [] }
+    const isWhole = await this.#stream(destination, 'state_ids', eventId, (body) =>
+      takeApart(body, wanted, idLimits, take, () => undefined),
+    )
+    if (!isWhole || state.size > maxIds || authChain.size > maxIds) return undefined
+    return { state: [...state], authChain: [...authChain] }
   }
 
-  /** The events of the state before an event, and their auth chain. Spec: #get_matrixfederationv1stateroomid */
-  async state(destination: ServerName, eventId: EventId): Promise<Pdu[] | undefined> {
-    const query = `event_id=${encodeURIComponent(eventId)}`
-    const path = `/_matrix/federation/v1/state/${encodeURIComponent(this.#roomId)}?${query}`
-    return this.#pdus({ destination, method: 'GET', path, maxBytes: 64 * 1024 * 1024 }, 'pdus', 'auth_chain')
+  /**
+   * Hands out the events of the state before an event and of their auth chain as they come, unread; `rest` is waited for in
+   * between. False where the answer did not come to its end. Spec: #get_matrixfederationv1stateroomid
+   */
+  async state(
+    destination: ServerName,
+    eventId: EventId,
+    limits: AnswerLimits,
+    take: (list: string, event: JsonValue, characters: number) => void,
+    rest: () => Promise<void> | void,
+  ): Promise<boolean> {
+    const wanted = { lists: ['pdus', 'auth_chain'], values: [] }
+    return this.#stream(destination, 'state', eventId, (body) => takeApart(body, wanted, limits, take, rest))
   }
 
   /** Of some events those that pass checks 1 to 3 and are of this room; each stands or falls alone. */
@@ -95,6 +121,25 @@ export class FederationRequests {
     const deps = { keys: keyRing(this.#env), crypto: nodeCrypto, now: Date.now() }
     const results = await verifyPdus(this.#rules, events, deps)
     return results.flatMap((result) => (result.ok && result.pdu.room_id === this.#roomId ? [result.pdu] : []))
+  }
+
+  /** Asks for a state and has the answer read. False where there is none, or where `read` says so. */
+  async #stream(
+    destination: ServerName,
+    what: 'state_ids' | 'state',
+    eventId: EventId,
+    read: (body: ReadableStream<Uint8Array>) => Promise<boolean>,
+  ): Promise<boolean> {
+    const query = `event_id=${encodeURIComponent(eventId)}`
+    const path = `/_matrix/federation/v1/${what}/${encodeURIComponent(this.#roomId)}?${query}`
+    const ended = new AbortController()
+    const timer = setTimeout(() => ended.abort(), longestAnswer)
+    try {
+      const sent = await signedStream(this.#env, { destination, method: 'GET', path, signal: ended.signal })
+      return sent.ok && sent.response.body !== null && (await read(sent.response.body))
+    } finally {
+      clearTimeout(timer)
+    }
   }
 
   async #pdus(request: FederationRequest, ...fields: string[]): Promise<Pdu[] | undefined> {
@@ -106,8 +151,4 @@ export class FederationRequests {
 function list(json: JsonObject, field: string): readonly JsonValue[] {
   const value = own(json, field)
   return Array.isArray(value) ? value : []
-}
-
-function ids(value: JsonValue | undefined): EventId[] {
-  return (Array.isArray(value) ? value : []).flatMap((id) => parseEventId(id) ?? [])
 }

@@ -24,6 +24,7 @@ import { receiveStaged } from './receive-staged.ts'
 import type { Room } from '../room.ts'
 import { isStaged, noteTry, stage, type Staged, stagedCount, stagedEvents, stagedPdu, unstage } from './staged.ts'
 import type { GroupId } from '../stored-event.ts'
+import { storeToldState } from './told-state.ts'
 
 /** Requests to other servers in one run. */
 const maxRequests = 200
@@ -215,11 +216,13 @@ async function stateAt(
   const unknown = [...wanted].filter((id) => reader.nidOf(id) === undefined)
   // The members of a large room are on their way already (complete-join.ts), and not to be held in memory here.
   if (reader.partial.isOpen && unknown.length > maxWhilePartial) return 'incomplete'
-  storeOutliers(room, await fetchEvents(requests, server, eventId, unknown, budget))
-  if (unknown.some((id) => reader.nidOf(id) === undefined)) {
+  if (unknown.length <= manyUnknown) await fetchEvents({ room, requests, budget }, server, unknown)
+  const lacking = unknown.filter((id) => reader.nidOf(id) === undefined)
+  if (lacking.length > 0) {
     // One by one a server gives only events whose place it knows; of those it was told when it joined it does not.
     budget.left--
-    storeOutliers(room, (await requests.state(server, eventId)) ?? [])
+    await storeToldState(room, requests, server, eventId, lacking)
+    if (lacking.includes(eventId)) await fetchEvents({ room, requests, budget }, server, [eventId])
   }
   // Without every event of the state, the state is a guess.
   return ids.state.some((id) => reader.nidOf(id) === undefined) ? 'incomplete' : ids.state
@@ -259,25 +262,17 @@ async function fillAlone(
 }
 
 async function fetchEvents(
-  requests: FederationRequests,
+  { room, requests, budget }: Pick<Errand, 'room' | 'requests' | 'budget'>,
   server: ServerName,
-  prev: EventId,
   unknown: readonly EventId[],
-  budget: Errand['budget'],
-): Promise<Pdu[]> {
-  if (unknown.length > manyUnknown) {
-    budget.left--
-    const state = (await requests.state(server, prev)) ?? []
-    const event = await requests.event(server, prev)
-    return event ? [...state, event] : state
-  }
+): Promise<void> {
   const events: Pdu[] = []
   for (const id of unknown) {
     budget.left--
     const event = await requests.event(server, id)
     if (event) events.push(event)
   }
-  return events
+  storeOutliers(room, events)
 }
 
 /** Who sent the event, its sender's server, and others in the room; another order at each try. */

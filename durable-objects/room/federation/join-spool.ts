@@ -1,6 +1,7 @@
 /**
  * Where the events of a join's answer wait until all are there: only then is it known in which order they can be judged.
- * It has rows while a join is under way, or while the whole state is fetched after one that left out members.
+ * It has rows while a join is under way, while the whole state is fetched after one that left out members, or while the state
+ * behind a hole comes.
  */
 import { AuthOrder } from '#protocol/events/auth-order.ts'
 import { pduFromStored } from '#protocol/events/event-format.ts'
@@ -14,20 +15,23 @@ import { type Nid, outcomes } from '../stored-event.ts'
 /** An event and the place of the state that it holds. */
 export type StatePlace = { nid: Nid; type: string; stateKey: string }
 
+/** Of a join; of the whole state after one that left out members; of the state behind a hole. */
+export type SpoolTable = 'join_spool' | 'state_spool' | 'gap_spool'
+
 export class JoinSpool {
   readonly #sql: SqlStorage
   readonly #rules: RoomVersionRules
-  readonly #table: 'join_spool' | 'state_spool'
+  readonly #table: SpoolTable
 
   /** An empty spool; a `state_spool` may be one that was begun before. */
-  constructor(sql: SqlStorage, rules: RoomVersionRules, table: 'join_spool' | 'state_spool' = 'join_spool') {
+  constructor(sql: SqlStorage, rules: RoomVersionRules, table: SpoolTable = 'join_spool') {
     this.#sql = sql
     this.#rules = rules
     this.#table = table
     sql.exec(
       `CREATE TABLE IF NOT EXISTS ${table}(event_id TEXT PRIMARY KEY, auth TEXT NOT NULL, is_state INTEGER NOT NULL, json TEXT NOT NULL) WITHOUT ROWID`,
     )
-    if (table === 'join_spool') this.end()
+    if (table !== 'state_spool') this.end()
   }
 
   /** Events that were verified. One that is told twice, as state and as auth event, is state. */

@@ -12,27 +12,21 @@
  */
 import type { Pdu } from '#protocol/events/pdu.ts'
 import type { EventId } from '#protocol/identifiers/event-id.ts'
-import { parseEventId } from '#protocol/identifiers/event-id.ts'
 import type { ServerName } from '#protocol/identifiers/server-name.ts'
 import type { JsonValue } from '#protocol/json/json.ts'
 
 import type { Env } from '../../../worker/env.ts'
-import { signedStream } from '../../../worker/federation-client/signed-fetch.ts'
 import type { PartialJoin } from '../partial-state.ts'
 import type { Room } from '../room.ts'
 import { type Nid, outcomes, type StoredEvent } from '../stored-event.ts'
 import { groupOfPlaces } from './explicit-state.ts'
 import { FederationRequests } from './federation-requests.ts'
-import { takeApart, usualLimits } from './join-answer.ts'
+import { usualLimits } from './join-answer.ts'
 import { JoinSpool, type StatePlace } from './join-spool.ts'
 import { storeOutliers } from './outliers.ts'
 import { receiveOutlier } from './receive-pdu.ts'
 import { createOf, placesOf } from './remote-join.ts'
 
-/** Bytes of a list of IDs: some 400,000 of them. */
-const idLimits = { bytes: 32 * 1024 * 1024, silence: 90_000 }
-/** Milliseconds until an answer has to be there, all of it. */
-const longestAnswer = 600_000
 /** IDs in one row. */
 const idsPerRow = 10_000
 /** Unknown events that are fetched one by one. */
@@ -52,7 +46,7 @@ type Work = { nid: number; server: ServerName; phase: 'verify' | 'judge'; prev: 
 export async function fetchWhole(room: Room, env: Env, join: PartialJoin, server: ServerName): Promise<Step> {
   const requests = new FederationRequests(env, room.reader.header())
   const work = workOf(room)
-  if (!work || work.nid !== join.nid || work.server !== server) return begin(room, env, requests, join, server)
+  if (!work || work.nid !== join.nid || work.server !== server) return begin(room, requests, join, server)
   if (work.phase === 'verify') return verifySome(room, requests)
   return judgeSome(room, join, work)
 }
@@ -82,7 +76,6 @@ function makeTables({ reader: { sql } }: Room): void {
  */
 async function begin(
   room: Room,
-  env: Env,
   requests: FederationRequests,
   { nid }: PartialJoin,
   server: ServerName,
@@ -91,8 +84,8 @@ async function begin(
   const [prev] = pdu.prev_events
   const places = [...(prev !== undefined && pdu.prev_events.length === 1 ? [prev] : []), event_id]
   for (const at of places) {
-    const ids = await stateIds(room, env, server, at)
-    if (!ids) continue
+    const ids = (await requests.stateIds(server, at))?.state ?? []
+    if (ids.length === 0) continue
     const isPrev = at !== event_id
     if (isPrev && !(await haveEvent(room, requests, server, at))) continue
     room.transactor.turn(() => {
@@ -104,7 +97,7 @@ async function begin(
     const unknown = unknownIds(room, ids)
     if (unknown.length <= fewUnknown) storeOutliers(room, await oneByOne(requests, server, unknown))
     const isHere = unknownIds(room, unknown).length === 0
-    if (!isHere && !(await spoolState(room, env, server, at))) continue
+    if (!isHere && !(await spoolState(room, requests, server, at))) continue
     room.transactor.turn(() => {
       const query = 'INSERT INTO whole_work(nid, server, phase, prev) VALUES (?, ?, ?, ?)'
       room.reader.sql.exec(query, nid, server, isHere ? 'judge' : 'verify', isPrev ? at : null)
@@ -113,40 +106,6 @@ async function begin(
     return isHere ? 'next' : 'more'
   }
   return 'failed'
-}
-
-/** The IDs of the state before an event, as a server tells them. */
-async function stateIds(room: Room, env: Env, server: ServerName, at: EventId): Promise<EventId[] | undefined> {
-  const ids = new Set<EventId>()
-  const take = (_name: string, value: JsonValue) => {
-    const id = parseEventId(value)
-    if (id) ids.add(id)
-  }
-  const isWhole = await ask(room, env, server, 'state_ids', at, (body) =>
-    takeApart(body, { lists: ['pdu_ids'], values: [] }, idLimits, take, () => undefined),
-  )
-  return isWhole && ids.size > 0 ? [...ids] : undefined
-}
-
-/** Asks for a state and has the answer read. False where there is none, or it broke off. */
-async function ask(
-  { reader }: Room,
-  env: Env,
-  destination: ServerName,
-  what: 'state_ids' | 'state',
-  at: EventId,
-  read: (body: ReadableStream<Uint8Array>) => Promise<boolean>,
-): Promise<boolean> {
-  const place = `${encodeURIComponent(reader.header().roomId)}?event_id=${encodeURIComponent(at)}`
-  const path = `/_matrix/federation/v1/${what}/${place}`
-  const ended = new AbortController()
-  const timer = setTimeout(() => ended.abort(), longestAnswer)
-  try {
-    const sent = await signedStream(env, { destination, method: 'GET', path, signal: ended.signal })
-    return sent.ok && sent.response.body !== null && (await read(sent.response.body))
-  } finally {
-    clearTimeout(timer)
-  }
 }
 
 function noteIds({ reader: { sql } }: Room, ids: readonly EventId[]): void {
@@ -192,15 +151,13 @@ async function oneByOne(requests: FederationRequests, server: ServerName, ids: r
 }
 
 /** Writes the answer down as it comes, unread. */
-async function spoolState(room: Room, env: Env, server: ServerName, at: EventId): Promise<boolean> {
+async function spoolState(room: Room, requests: FederationRequests, server: ServerName, at: EventId): Promise<boolean> {
   const { sql } = room.reader
   const lists = { pdus: new Spooled(sql, true), auth_chain: new Spooled(sql, false) }
   const take = (name: string, value: JsonValue, length: number) => {
     if (name === 'pdus' || name === 'auth_chain') lists[name].add(value, length)
   }
-  const isWhole = await ask(room, env, server, 'state', at, (body) =>
-    takeApart(body, { lists: ['pdus', 'auth_chain'], values: [] }, usualLimits, take, () => undefined),
-  )
+  const isWhole = await requests.state(server, at, usualLimits, take, () => undefined)
   if (isWhole) Object.values(lists).forEach((list) => list.flush())
   return isWhole
 }
