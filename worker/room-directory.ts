@@ -21,7 +21,7 @@ import { unwrap } from './refusal.ts'
 import { roomOf } from './rooms.ts'
 
 /** Milliseconds for which an entry is taken as it is. */
-const freshFor = 10_000
+const freshFor = 2_000
 /** Rooms asked for one reader: each is a call, and an invocation has few of those on the free plan. */
 const atOnce = 20
 
