@@ -279,4 +279,11 @@ export const migrations: readonly string[] = [
     SELECT event_id, depth, origin, tries, length(json), json FROM staged_before;
   DROP TABLE staged_before;
   `,
+  `
+  -- Kicks and bans that redact what the removed user sent during a stay (removals.ts): "by" is the nid of one, "member" of the
+  -- member events by which the user was in the room.
+  CREATE TABLE removed_stays(member INTEGER PRIMARY KEY, by INTEGER NOT NULL);
+  -- Those that have not redacted everything yet: what has a nid from "first" to before "below" is still to be looked at.
+  CREATE TABLE removals(by INTEGER PRIMARY KEY, sender TEXT NOT NULL, below INTEGER NOT NULL, first INTEGER NOT NULL);
+  `,
 ]

@@ -9,17 +9,21 @@ import { canRedact } from '#protocol/permissions.ts'
 import { powerLevelsOf } from '#protocol/power-levels.ts'
 
 import type { Arrival } from './append.ts'
+import { applyRemovals } from './removals.ts'
 import { type Room, stateLookup } from './room.ts'
 import { editedBy, noteUnsaid } from './search/search-index.ts'
 import { outcomes, type StoredEvent } from './stored-event.ts'
 
-/** Carries out what a newly stored event redacts, and what waited to redact it. */
+/** Carries out what a newly stored event redacts, be it a redaction or a ban, and what waited to redact it. */
 export function applyRedactions(room: Room, event: StoredEvent, source: Arrival['source']): void {
   const { reader, transactor } = room
   if (event.type === 'm.room.redaction' && event.outcome === outcomes.accepted) redactTarget(room, event)
+  applyRemovals(room, event, source === 'own')
   // Nobody can have redacted what was made just now.
   if (source === 'own') return
-  for (const nid of transactor.takeWaitingRedactions(event.event_id)) applyTo(room, event, reader.eventOf(nid))
+  for (const nid of transactor.takeWaitingRedactions(event.event_id)) {
+    applyTo(room, reader.eventOf(event.nid), reader.eventOf(nid))
+  }
 }
 
 function redactTarget(room: Room, redaction: StoredEvent): void {

@@ -102,6 +102,7 @@ import { RemoteMemberIndex } from './federation/remote-member-index.ts'
 import { type InboundPdus, type PduResults, receivePdus } from './federation/receive-pdus.ts'
 import { isServerAllowedIn } from './federation/server-access.ts'
 import { restrictionOf } from './restricted-join.ts'
+import { finishRemovals, hasUnfinishedRemovals } from './removals.ts'
 import { Purger } from './retention/purger.ts'
 import { renewRoom } from './restored.ts'
 import { openRoom, type Room } from './room.ts'
@@ -162,7 +163,7 @@ type Sent = Outcome<{ event_id: EventId }>
 
 export class RoomDO extends DurableObject<Env> {
   readonly #room: Room
-  readonly #alarms: AlarmScheduler<'settle' | 'fetch' | 'index' | 'delayed' | 'complete' | 'expire'>
+  readonly #alarms: AlarmScheduler<'settle' | 'fetch' | 'index' | 'delayed' | 'complete' | 'expire' | 'remove'>
   readonly #notifier: Notifier
   readonly #servers: NewsForServers
   readonly #members: RemoteMemberIndex
@@ -211,6 +212,7 @@ export class RoomDO extends DurableObject<Env> {
       // Others do not wait for it: other servers take their time.
       complete: async () => void this.#completer.goOn(Date.now()),
       expire: () => this.#purger.alarm(Date.now()),
+      remove: async () => void (finishRemovals(this.#room) && this.#removeRest()),
     })
   }
 
@@ -420,8 +422,14 @@ export class RoomDO extends DurableObject<Env> {
     return { ok: true, event_id: written.event_id }
   }
 
+  /** A kick or ban redacts what is much by and by. */
+  #removeRest(): void {
+    if (hasUnfinishedRemovals(this.#room)) this.#alarms.reset('remove', Date.now() + 100)
+  }
+
   #tell(change: Change): Promise<void> {
     this.#purger.changed(Date.now())
+    this.#removeRest()
     this.ctx.waitUntil(
       this.#members.changed().catch((error: unknown) => console.error('the list of members was not written', error)),
     )
@@ -658,6 +666,7 @@ export class RoomDO extends DurableObject<Env> {
       if (!(await this.#completer.whenWhole(historyPatience))) return page
       if (!(await backfill(this.#room, this.env, request))) return page
       this.#purger.changed(Date.now(), { older: true })
+      this.#removeRest()
     }
     return messages(this.#room, request, Date.now())
   }

@@ -17,6 +17,7 @@ import { LazyMembers } from './lazy-members.ts'
 import { MergeMemory } from './merge-memory.ts'
 import { migrations } from './migrations.ts'
 import { Reader } from './reader.ts'
+import type { Removals } from './removals.ts'
 import { leapAhead } from './restored.ts'
 import type { SharedFacts } from './sliding/list-facts.ts'
 import { StateGroups } from './state-groups.ts'
@@ -50,6 +51,7 @@ export interface ReadMemory {
   unendorsed: { readonly pdu: Pdu; readonly policy: PolicyServer } | undefined
   listFacts: SharedFacts | undefined
   erasures: Erasures | undefined
+  removals: Removals | undefined
 }
 
 /** Opens what this object stores; the tables of a known room are brought up to date. */
@@ -67,13 +69,7 @@ export function openRoom(
     migrate(storage, migrations)
     afterRestore(storage, restored, () => leapAhead(storage.sql))
   }
-  const forget = () => {
-    reader.forget()
-    groups.forget()
-    merges.forget()
-  }
-  const transactor = new Transactor(storage, reader, forget)
-  const memory = {
+  const memory: ReadMemory = {
     typing: new Typing(),
     lazyMembers: new LazyMembers(),
     unread: newUnreadMemory(),
@@ -81,7 +77,15 @@ export function openRoom(
     unendorsed: undefined,
     listFacts: undefined,
     erasures: undefined,
+    removals: undefined,
   }
+  const forget = () => {
+    reader.forget()
+    groups.forget()
+    merges.forget()
+    memory.removals = undefined
+  }
+  const transactor = new Transactor(storage, reader, forget)
   return { serverName, crypto, reader, groups, transactor, merges, memory, retention, pushesEncrypted }
 }
 

@@ -1,6 +1,7 @@
 /** What kicking, banning and unbanning share: one user does something to another, and may say why. */
 import type { RoomId } from '#protocol/identifiers/room-id.ts'
 import type { UserId } from '#protocol/identifiers/user-id.ts'
+import { redactEventsKey } from '#protocol/redact-events.ts'
 import * as v from 'valibot'
 
 import type { Env } from '../env.ts'
@@ -9,7 +10,11 @@ import { roomOf, unwrapAsMember } from '../rooms.ts'
 import { settingsOf } from '../settings.ts'
 import { userIdFrom } from './parameters.ts'
 
-export const targetBody = v.looseObject({ user_id: v.string(), reason: v.optional(v.string()) })
+export const targetBody = v.looseObject({
+  user_id: v.string(),
+  reason: v.optional(v.string()),
+  [redactEventsKey]: v.optional(v.boolean()),
+})
 
 interface Moderation {
   readonly sender: UserId
@@ -22,8 +27,16 @@ interface Moderation {
 /** Changes the membership of `body.user_id`; answers `{}`. */
 export async function moderate(env: Env, roomId: RoomId, { sender, membership, action, body }: Moderation) {
   limitUser('membership', sender, settingsOf(env))
-  const { user_id, reason } = body
-  const change = { sender, target: userIdFrom(user_id), membership, action }
-  unwrapAsMember(await roomOf(env, roomId).setMembership(reason === undefined ? change : { ...change, reason }))
+  const { user_id, reason, [redactEventsKey]: redactEvents } = body
+  const change = {
+    sender,
+    target: userIdFrom(user_id),
+    membership,
+    action,
+    ...(reason === undefined ? {} : { reason }),
+    // MSC4293 (unstable): what they sent goes with them.
+    ...(redactEvents === undefined || action === 'unban' ? {} : { content: { [redactEventsKey]: redactEvents } }),
+  }
+  unwrapAsMember(await roomOf(env, roomId).setMembership(change))
   return {}
 }
