@@ -156,7 +156,7 @@ import {
   type ToDeviceEvent,
 } from './to-device.ts'
 import { subscribe, subscriptionTo, type Thread, type ThreadSubscription, unsubscribe } from './thread-subscriptions.ts'
-import { addWaiter, endWaitersOf, hasSlidingWaiter, waitingPresence, wakeWaiters } from './waiters.ts'
+import { addWaiter, endKeyWaitersOf, endWaitersOf, hasSlidingWaiter, waitingPresence, wakeWaiters } from './waiters.ts'
 
 const newEpoch = () => crypto.randomUUID().slice(0, 8)
 
@@ -183,6 +183,8 @@ export class UserSyncDO extends DurableObject<Env> {
   readonly #sliding: SlidingState
   /** When a client asked last by sliding sync, in ms. */
   #slidAt = 0
+  /** Devices that said something with a new room key while none of their requests waited. */
+  readonly #owed = new Set<string>()
   #refreshing: Promise<void> | undefined
   #pushRunner: PushRunner | undefined
   #presenceKeeper: PresenceKeeper | undefined
@@ -247,12 +249,20 @@ export class UserSyncDO extends DurableObject<Env> {
   /** The same for sliding sync. */
   async #slide({ wait, ...asked }: SlidingRequest & { wait: boolean }): Promise<Response> {
     const read = await this.readSliding(asked)
-    if (!wait || !read.ok || hasSlidingNews(read)) return Response.json(read)
     const { deviceId, connId, toDeviceSince } = asked
-    const waiter = { deviceId, connId, toDeviceSince, connection: read.connection, pos: read.pos, turn: read.turn }
+    const keys = read.ok && read.extensions.e2ee !== undefined
+    const isOwed = keys && this.#owed.delete(deviceId)
+    if (!wait || !read.ok || hasSlidingNews(read) || isOwed) return Response.json(read)
+    const { connection, pos, turn } = read
+    const waiter = { deviceId, connId, toDeviceSince, connection, pos, turn, keys }
     const webSocket = addWaiter(this.ctx, waiter, Date.now())
     const idle = encodeURIComponent(JSON.stringify(idleOf(read)))
     return new Response(null, { status: 101, webSocket, headers: { [slidingIdleHeader]: idle } })
+  }
+
+  /** A device has said something with a new room key: its client shall have an answer, with which it keeps that key. */
+  async saidWithNewKey({ deviceId }: { deviceId: string }): Promise<void> {
+    if (!endKeyWaitersOf(this.ctx, deviceId)) this.#owed.add(deviceId)
   }
 
   /** Reads for sliding sync without waiting: for requests that are too large for a URL, and begin with this. */

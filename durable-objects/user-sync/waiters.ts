@@ -48,6 +48,15 @@ export function endWaitersOf(sockets: Sockets, connection: number): void {
   }
 }
 
+/** Ends the waits of a device by sliding sync that tell of its keys. Whether there were any. */
+export function endKeyWaitersOf(sockets: Pick<DurableObjectState, 'getWebSockets'>, deviceId: string): boolean {
+  const ended = waiting(sockets).filter(
+    ({ waiter }) => waiter.deviceId === deviceId && 'connection' in waiter && waiter.keys,
+  )
+  for (const { socket } of ended) answer(socket, nothing)
+  return ended.length > 0
+}
+
 /** Whether anybody waits by sliding sync, and so hears of every change in every room. */
 export function hasSlidingWaiter(sockets: Pick<DurableObjectState, 'getWebSockets'>): boolean {
   return waiting(sockets).some(({ waiter }) => 'connection' in waiter)

@@ -3,6 +3,7 @@ import { parseEventId } from '#protocol/identifiers/event-id.ts'
 import type { JsonObject } from '#protocol/json/json.ts'
 
 import { delayOf, sendLater } from '../delayed-events.ts'
+import { tellOfRoomKey } from '../e2ee/new-room-keys.ts'
 import { limitUser } from '../middleware/rate-limit.ts'
 import { type Call, operation } from '../operation.ts'
 import { refuse } from '../refusal.ts'
@@ -43,6 +44,7 @@ async function send(call: Asked, txn: { readonly txnId?: string }) {
   const from = { sender: requester.userId, deviceId: requester.deviceId, ...txn }
   if (path.eventType !== 'm.room.redaction') {
     const { event_id } = unwrapAsMember(await room.sendEvent({ ...from, type: path.eventType, content }))
+    if (path.eventType === 'm.room.encrypted') await tellOfRoomKey(env, requester, content)
     return { event_id }
   }
   // "Homeservers MUST allow clients to send `m.room.redaction` events with this endpoint for all room versions."

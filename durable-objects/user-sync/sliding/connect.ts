@@ -21,6 +21,8 @@ export interface SlidingWaiter {
   readonly pos: string
   readonly toDeviceSince: string | undefined
   readonly turn: number
+  /** Whether the answer will tell of the device's keys. */
+  readonly keys: boolean
 }
 
 /**
