@@ -43,8 +43,11 @@ async function send(call: Asked, txn: { readonly txnId?: string }) {
   const room = roomOf(env, path.roomId)
   const from = { sender: requester.userId, deviceId: requester.deviceId, ...txn }
   if (path.eventType !== 'm.room.redaction') {
-    const { event_id } = unwrapAsMember(await room.sendEvent({ ...from, type: path.eventType, content }))
-    if (path.eventType === 'm.room.encrypted') await tellOfRoomKey(env, requester, content)
+    const [sent] = await Promise.all([
+      room.sendEvent({ ...from, type: path.eventType, content }),
+      path.eventType === 'm.room.encrypted' && tellOfRoomKey(env, requester, content),
+    ])
+    const { event_id } = unwrapAsMember(sent)
     return { event_id }
   }
   // "Homeservers MUST allow clients to send `m.room.redaction` events with this endpoint for all room versions."

@@ -17,7 +17,7 @@ const mostTold = 5_000
 /** Letters of a `session_id`; that of Megolm has 43. */
 const longestId = 64
 
-/** Looks at the content of an `m.room.encrypted` event that `requester` has sent. Never fails. */
+/** Looks at the content of an `m.room.encrypted` event that `requester` sends, or tries to. Never fails. */
 export async function tellOfRoomKey(env: Env, requester: Requester, content: JsonObject): Promise<void> {
   const session = content['session_id']
   if (typeof session !== 'string' || session.length > longestId) return
@@ -26,7 +26,7 @@ export async function tellOfRoomKey(env: Env, requester: Requester, content: Jso
   if (told.has(key)) return
   if (told.size >= mostTold) told.clear()
   told.add(key)
-  // The event is sent, whatever happens here.
+  // The event goes its way, whatever happens here.
   await userSyncOf(env, userId)
     .saidWithNewKey({ deviceId })
     .catch(() => told.delete(key))
