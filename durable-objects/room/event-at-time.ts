@@ -8,6 +8,7 @@ import type { EventId } from '#protocol/identifiers/event-id.ts'
 import type { UserId } from '#protocol/identifiers/user-id.ts'
 
 import { missingPrevEvents } from './federation/receive-pdu.ts'
+import { horizonOf } from './retention/expiry.ts'
 import { openFor } from './room-access.ts'
 import type { Room } from './room.ts'
 import type { StoredEvent } from './stored-event.ts'
@@ -47,7 +48,9 @@ export function eventAtTime(room: Room, { reader: user, ts, dir }: TimeRequest):
   }
   // Whichever way one looks: what is missing around that moment lies before the first event after it.
   const next = eventsFrom(reader, ts, 'f').next()
-  return { ok: true, found, hasHole: next.done !== true && missingPrevEvents(room, next.value.pdu).length > 0 }
+  const isMissing = next.done !== true && missingPrevEvents(room, next.value.pdu).length > 0
+  // What is over there is not fetched.
+  return { ok: true, found, hasHole: isMissing && ts >= horizonOf(room) }
 }
 
 export function foundInTime({ found }: NearInTime): Outcome<FoundInTime> {

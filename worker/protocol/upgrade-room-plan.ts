@@ -47,6 +47,8 @@ const transferred = [
   'm.room.avatar',
   'm.room.encryption',
   'm.room.server_acl',
+  // MSC1763: what was said to be gone in time shall not stay because the room moves.
+  'm.room.retention',
 ]
 
 /** Plans the replacement of a room. */

@@ -110,6 +110,8 @@ test('history from before is not asked for', async () => {
   expect(backfills()).toBe(1)
   const stored = await rows<{ json: string }>(roomObject(room.roomId), 'SELECT json FROM events')
   expect(stored.map(({ json }) => json).join()).not.toContain('overdue')
+  await alice.get(`/_matrix/client/v1${at(room.roomId, `/timestamp_to_event?ts=${Date.now() - 3 * day}&dir=f`)}`)
+  expect(asked.filter((each) => each.includes('/timestamp_to_event/'))).toEqual([])
 
   // Once messages are kept, what was never here comes: some of it was, and stays away.
   const kept: JsonObject = {}
