@@ -34,7 +34,8 @@ export function setReceipt(room: Room, request: ReceiptRequest, now: number): Ou
   if (view?.standing.kind !== 'joined') return fail('not_in_room')
   const event = visibleEvent(view, request.eventId)
   if (!event) return fail('unknown_event')
-  if (request.threadId !== undefined && !isInThread(view, event, request.threadId)) {
+  const seen = (id: EventId) => visibleEvent(view, id)
+  if (request.threadId !== undefined && !isInThread(event, request.threadId, seen)) {
     return fail('invalid_param', 'The event is not in that thread')
   }
   return room.transactor.turn(() => ({ ok: true, moved: storeReceipt(room, request, event, now) }))
@@ -75,14 +76,18 @@ const maxHops = 3
  * has its events and, so that a thread can be read to its beginning, its root with what relates to that.
  * Spec: client-server-api/#threaded-read-receipts.
  */
-function isInThread(view: View, event: StoredEvent, threadId: string): boolean {
+export function isInThread(
+  event: StoredEvent,
+  threadId: string,
+  lookup: (id: EventId) => StoredEvent | undefined,
+): boolean {
   let at: StoredEvent | undefined = event
   for (let hops = 0; at && hops <= maxHops; hops++) {
     const relation: JsonObject | undefined = relationOf(at)
     const parent = relation && parseEventId(own(relation, 'event_id'))
     if (relation && own(relation, 'rel_type') === 'm.thread') return parent === threadId
     if (at.event_id === threadId) return true
-    at = parent && visibleEvent(view, parent)
+    at = parent && lookup(parent)
   }
   return threadId === 'main'
 }

@@ -4,11 +4,11 @@
  * Spec: server-server-api/#typing-notifications, #receipts. Only of joined members (CVE-2023-42453), from servers that the
  * room lets in, and of events that this room has.
  */
-import { parseEventId } from '#protocol/identifiers/event-id.ts'
+import { type EventId, parseEventId } from '#protocol/identifiers/event-id.ts'
 import type { ServerName } from '#protocol/identifiers/server-name.ts'
 import type { UserId } from '#protocol/identifiers/user-id.ts'
 
-import { storeReceipt } from '../receipts.ts'
+import { isInThread, storeReceipt } from '../receipts.ts'
 import type { Room } from '../room.ts'
 import { isServerIn } from './server-access.ts'
 
@@ -20,10 +20,14 @@ export interface RemoteTyping {
   readonly timeoutMs: number
 }
 
+/** More than this are not shown, and would be sent to everybody at each change. */
+const maxTypists = 100
+
 /** Whether the list of who is typing changed. */
 export function noteRemoteTyping(room: Room, { origin, user, typing, timeoutMs }: RemoteTyping, now: number): boolean {
   const { reader, memory } = room
   if (!reader.isKnown() || !isServerIn(room, origin) || !reader.mayBeJoined(user)) return false
+  if (typing && memory.typing.users.length >= maxTypists) return false
   return memory.typing.set(user, typing ? now + timeoutMs : undefined, now)
 }
 
@@ -44,6 +48,7 @@ export interface RemoteReceipts {
 export function noteRemoteReceipts(room: Room, { origin, receipts }: RemoteReceipts): boolean {
   const { reader, transactor } = room
   if (!reader.isKnown() || !isServerIn(room, origin)) return false
+  const lookup = (id: EventId) => reader.eventById(id)
   let moved = false
   transactor.turn(() => {
     for (const { user, eventIds, threadId, ts } of receipts) {
@@ -52,6 +57,8 @@ export function noteRemoteReceipts(room: Room, { origin, receipts }: RemoteRecei
         const eventId = parseEventId(id)
         const event = eventId && reader.eventById(eventId)
         if (event?.stateBefore === undefined) continue
+        // There are as many receipts as there are threads, and a server must not make those up.
+        if (threadId !== undefined && threadId !== 'main' && !isInThread(event, threadId, lookup)) continue
         const thread = threadId === undefined ? {} : { threadId }
         moved = storeReceipt(room, { user, type: 'm.read', ...thread }, event, ts) || moved
       }

@@ -18,13 +18,15 @@ import type { EduHandler } from './receive-edus.ts'
 /** Rooms asked at once. */
 const atOnce = 20
 
-export const receiveDeviceListUpdate: EduHandler = async (env, origin, content) => {
-  const userId = parseUserId(own(content, 'user_id'))
-  // A server speaks for its own users only.
-  if (!userId || serverNameOf(userId) !== origin) return
-  // First: a client that asks as soon as it is told must not be answered with what was known before.
-  await noteRemoteKeyChange(env, userId, Date.now())
-  await tellOfDevices(env, userId, await usersWith(env, userId))
+export const receiveDeviceListUpdate: EduHandler = async (env, origin, contents) => {
+  const users = contents.map((content) => parseUserId(own(content, 'user_id')))
+  for (const userId of new Set(users)) {
+    // A server speaks for its own users only.
+    if (!userId || serverNameOf(userId) !== origin) continue
+    // First: a client that asks as soon as it is told must not be answered with what was known before.
+    await noteRemoteKeyChange(env, userId, Date.now())
+    await tellOfDevices(env, userId, await usersWith(env, userId))
+  }
 }
 
 /** Our users who share a room with that one. */
