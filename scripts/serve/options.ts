@@ -2,12 +2,16 @@
  * What `npm start` takes: options on the command line, else environment variables, else defaults. Pure.
  *
  * The environment names are those of the conformance launcher (test/conformance/README.md).
+ * Longer than other files, since it is one table.
  */
 import { resolve } from 'node:path'
 
 import { parseServerName } from '../../worker/protocol/identifiers/server-name.ts'
 import { rulesOf } from '../../worker/protocol/room-versions/rules.ts'
+import { lengthOf, whatTimesAre } from '../../worker/settings/retention.ts'
 import { describeOptions, isBaseUrl, isPort, oneOf, type OptionSpec, parseCommandLine } from '../command-line.ts'
+
+const isTime = (value: string) => (lengthOf(value) === undefined ? whatTimesAre : undefined)
 
 const table = {
   'server-name': {
@@ -134,21 +138,25 @@ const table = {
     env: 'RETENTION_MAX_LIFETIME',
     value: 'TIME',
     help: 'rooms that say nothing keep messages for this time, such as 1y, 30d or 12h; unless given, for ever',
+    check: isTime,
   },
   'retention-min-lifetime': {
     env: 'RETENTION_MIN_LIFETIME',
     value: 'TIME',
     help: 'what clients are told beside it: messages are kept for this time at least',
+    check: isTime,
   },
   'retention-allowed-min': {
     env: 'RETENTION_ALLOWED_MIN',
     value: 'TIME',
     help: 'whatever rooms say, messages are kept for this time',
+    check: isTime,
   },
   'retention-allowed-max': {
     env: 'RETENTION_ALLOWED_MAX',
     value: 'TIME',
     help: 'no room that has messages taken away keeps them longer than this',
+    check: isTime,
   },
   'push-encrypted-events': {
     env: 'PUSH_ENCRYPTED_EVENTS',

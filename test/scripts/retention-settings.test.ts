@@ -82,4 +82,8 @@ it('can be given to a server on this machine', () => {
     },
   })
   expect(parseOptions(['--retention', 'perhaps'], {}, '/srv/hearth')).toMatchObject({ ok: false })
+  expect(parseOptions(['--retention=on', '--retention-max-lifetime=30'], {}, '/srv/hearth')).toMatchObject({
+    ok: false,
+    message: expect.stringContaining('must be a time such as 30d'),
+  })
 })

@@ -15,6 +15,15 @@ const units: Readonly<Record<string, number>> = {
   y: 365 * day,
 }
 
+/** For one who wrote something else. */
+export const whatTimesAre = 'must be a time such as 30d, 12h, 8w or 1y'
+
+/** Milliseconds of what an owner writes for a length of time; undefined where it is none. */
+export function lengthOf(text: string): number | undefined {
+  const [, count, unit] = /^([1-9]\d{0,5})([smhdwy])$/.exec(text) ?? []
+  return count === undefined || unit === undefined ? undefined : Number(count) * (units[unit] ?? day)
+}
+
 /** Undefined: messages are kept for ever, whatever rooms say. */
 export function retentionRules(env: SettingVariables): RetentionRules | undefined {
   const isOn = env.RETENTION === 'on'
@@ -25,9 +34,9 @@ export function retentionRules(env: SettingVariables): RetentionRules | undefine
     const value = env[name]
     if (value === undefined || value === '') return undefined
     if (!isOn) throw new SettingError(`${name} needs RETENTION = "on"`)
-    const [, count, unit] = /^([1-9]\d{0,5})([smhdwy])$/.exec(value) ?? []
-    if (count !== undefined && unit !== undefined) return Number(count) * (units[unit] ?? day)
-    throw new SettingError(`${name} must be a time such as 30d, 12h, 8w or 1y, not ${JSON.stringify(value)}`)
+    const time = lengthOf(value)
+    if (time === undefined) throw new SettingError(`${name} ${whatTimesAre}, not ${JSON.stringify(value)}`)
+    return time
   }
   const defaults = { min: length('RETENTION_MIN_LIFETIME'), max: length('RETENTION_MAX_LIFETIME') }
   const allowed = { min: length('RETENTION_ALLOWED_MIN'), max: length('RETENTION_ALLOWED_MAX') }

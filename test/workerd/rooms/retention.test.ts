@@ -214,6 +214,19 @@ describe('the policy', () => {
     expect(await isThere(roomId, await send(roomId, 99, text('old')))).toBe(true)
   })
 
+  test('ends what was counted as unread before', async () => {
+    const roomId = await roomOfBoth()
+    const counts = async () => {
+      const { body } = await bob.get<{ rooms: { join: Record<string, { unread_notifications: JsonObject }> } }>('/sync')
+      return body.rooms.join[roomId]?.unread_notifications
+    }
+    await send(roomId, 9, text('old', toBob()))
+    await send(roomId, 1, text('new'))
+    expect(await counts()).toEqual({ highlight_count: 1, notification_count: 2 })
+    await ok(setState(alice, roomId, 'm.room.retention', { max_lifetime: 8 * day }))
+    expect(await counts()).toEqual({ highlight_count: 0, notification_count: 1 })
+  })
+
   test('is not one of another place of the state', async () => {
     const roomId = await roomOfBoth()
     await ok(setState(alice, roomId, 'm.room.retention', { max_lifetime: 1 }, 'elsewhere'))
