@@ -30,6 +30,7 @@ import * as clientKeys from './client-server/keys.ts'
 import * as keyBackup from './client-server/key-backup.ts'
 import * as knocking from './client-server/knocking.ts'
 import * as leaving from './client-server/leaving.ts'
+import * as liveKitToken from './client-server/livekit-token.ts'
 import * as listJoinedRooms from './client-server/list-joined-rooms.ts'
 import * as listPublicRooms from './client-server/list-public-rooms.ts'
 import * as login from './client-server/login.ts'
@@ -98,6 +99,7 @@ import * as joins from './server-server/joins.ts'
 import * as keys from './server-server/keys.ts'
 import * as knocks from './server-server/knocks.ts'
 import * as serverLeaving from './server-server/leaving.ts'
+import * as serverLiveKitToken from './server-server/livekit-token.ts'
 import * as serverOpenid from './server-server/openid.ts'
 import * as serverPublicRooms from './server-server/public-rooms.ts'
 import * as query from './server-server/query.ts'
@@ -309,6 +311,7 @@ export const operations: readonly Operation[] = [
   // voip.ts, third-party-lookup.ts, openid.ts
   voip.getTurnServer,
   rtcTransports.getRtcTransports,
+  liveKitToken.getLiveKitToken,
   // retention.ts (MSC1763)
   retention.getRetentionConfiguration,
   thirdPartyLookup.getProtocols,
@@ -424,6 +427,8 @@ export const operations: readonly Operation[] = [
   userKeys.claimUserEncryptionKeys,
   userDevices.getUserDevices,
   serverVersion.getVersion,
+  // livekit-token.ts (MSC4195)
+  serverLiveKitToken.getLiveKitTokenForServer,
   // transactions.ts, backfill.ts
   transactions.sendTransaction,
   backfill.backfillRoom,

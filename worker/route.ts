@@ -1,14 +1,12 @@
 /** Turns an operation into a hono route: parse the path, know the requester, read and check the body, answer. */
-import { fail } from '#protocol/errors.ts'
 import { parseEventId } from '#protocol/identifiers/event-id.ts'
 import { parseRoomId } from '#protocol/identifiers/room-id.ts'
 import { parseUserId } from '#protocol/identifiers/user-id.ts'
-import { isObject } from '#protocol/json/json.ts'
 import { parseFederationJson } from '#protocol/json/strict-json.ts'
 import type { Context } from 'hono'
-import * as v from 'valibot'
 
 import { mayWhileSuspended } from './accounts/suspension.ts'
+import { checkBody } from './check-body.ts'
 import type { Env } from './env.ts'
 import { requesterOf } from './middleware/access-token.ts'
 import { limitOperation } from './middleware/operation-limits.ts'
@@ -94,17 +92,4 @@ function parsePath(params: Record<string, string>): Record<string, never> {
     parsed[name] = value
   }
   return parsed as Record<string, never>
-}
-
-function checkBody(schema: v.GenericSchema, body: unknown): unknown {
-  // A schema whose fields are all optional would take an array for an object.
-  if (!isObject(body)) refuse('bad_json', 'The body must be a JSON object')
-  const result = v.safeParse(schema, body)
-  if (result.success) return result.output
-  const issue = result.issues[0]
-  const where = v.getDotPath(issue)
-  const missing = issue.received === 'undefined'
-  throw new Refusal(
-    fail(missing ? 'missing_param' : 'bad_json', where === null ? issue.message : `${where}: ${issue.message}`),
-  )
 }

@@ -75,6 +75,10 @@ export interface SettingVariables {
   readonly SUPPORT_PAGE?: string
   /** URL of the service that hands out places in LiveKit, for calls of many. */
   readonly LIVEKIT_SERVICE_URL?: string
+  /** WebSocket URL of a LiveKit SFU for which this server hands out places itself. */
+  readonly LIVEKIT_URL?: string
+  readonly LIVEKIT_API_KEY?: string
+  readonly LIVEKIT_API_SECRET?: string
   /** Names the restore that the data came out of; another one for each. See docs/backup.md. */
   readonly RESTORED?: string
   /** Local server: `on` counts what Cloudflare would bill. */

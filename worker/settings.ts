@@ -5,6 +5,7 @@ import type { RetentionRules } from '#protocol/retention.ts'
 import { rulesOf, type RoomVersion } from '#protocol/room-versions/rules.ts'
 
 import type { SettingVariables } from './setting-variables.ts'
+import { liveKitSettings, type LiveKitSettings } from './settings/livekit.ts'
 import { mailSettings, type MailSettings, registrationEmail } from './settings/mail.ts'
 import { retentionRules } from './settings/retention.ts'
 import { SettingError } from './settings/setting-error.ts'
@@ -64,6 +65,8 @@ export interface Settings {
   readonly support: SupportSettings
   /** Where clients get a place in a call of many; undefined: there are none. */
   readonly liveKitUrl: string | undefined
+  /** An SFU for which this server itself gives places; undefined: there is none. */
+  readonly liveKit: LiveKitSettings | undefined
   /** Whether people see who is there. It is dear: see durable-objects/user-sync/presence.ts. */
   readonly presence: boolean
   /** How long messages are kept; undefined: for ever, whatever rooms say. */
@@ -115,6 +118,7 @@ function parseSettings(env: SettingVariables): Settings {
     turn: turnSettings(env),
     queryAccessTokens: oneOf('QUERY_ACCESS_TOKENS', env.QUERY_ACCESS_TOKENS, ['on', 'off']) === 'on',
     support: { contacts: contacts(env), page: webAddress('SUPPORT_PAGE', env.SUPPORT_PAGE) },
+    liveKit: liveKitSettings(env),
     liveKitUrl: webAddress('LIVEKIT_SERVICE_URL', env.LIVEKIT_SERVICE_URL),
     mail: mailSettings(env),
     registrationEmail: registrationEmail(env),

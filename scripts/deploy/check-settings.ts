@@ -26,6 +26,9 @@ export function checkSettings(variables: SettingVariables, { rehearsal = false }
   if (variables.TURN_KEY_API_TOKEN) {
     complaints.push('TURN_KEY_API_TOKEN is no variable: npx wrangler secret put TURN_KEY_API_TOKEN')
   }
+  if (variables.LIVEKIT_API_SECRET) {
+    complaints.push('LIVEKIT_API_SECRET is no variable: npx wrangler secret put LIVEKIT_API_SECRET')
+  }
   if (variables.MAIL_TOKEN) complaints.push('MAIL_TOKEN is no variable: npx wrangler secret put MAIL_TOKEN')
   if (rehearsal) return complaints
   if (settings.serverName === examples.serverName) {

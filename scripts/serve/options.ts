@@ -248,6 +248,13 @@ const table = {
     help: 'the service that lets people into calls of many, for Element Call',
     check: isBaseUrl,
   },
+  'livekit-url': {
+    env: 'LIVEKIT_URL',
+    value: 'URL',
+    help: 'a LiveKit server (wss://…) for which this server lets people in by itself, with the next two',
+  },
+  'livekit-api-key': { env: 'LIVEKIT_API_KEY', value: 'KEY', help: 'its API key' },
+  'livekit-api-secret': { env: 'LIVEKIT_API_SECRET', value: 'SECRET', help: 'its API secret' },
   'metrics-port': {
     env: 'METRICS_PORT',
     value: 'PORT',
@@ -379,6 +386,9 @@ const passedOn = [
   'turn-key-api-token',
   'turn-service-url',
   'livekit-service-url',
+  'livekit-url',
+  'livekit-api-key',
+  'livekit-api-secret',
 ] as const
 
 function variablesOf(given: Readonly<Partial<Record<string, string>>>): Record<string, string> {

@@ -27,6 +27,7 @@ describe('before a deployment', () => {
     [{ REGISTRATION_SHARED_SECRET: 'x' }, 'npx wrangler secret put REGISTRATION_SHARED_SECRET'],
     [{ SIGNING_KEY: 'x' }, 'npx wrangler secret put SIGNING_KEY'],
     [{ TURN_KEY_API_TOKEN: 'x' }, 'npx wrangler secret put TURN_KEY_API_TOKEN'],
+    [{ LIVEKIT_API_SECRET: 'x' }, 'npx wrangler secret put LIVEKIT_API_SECRET'],
     [{ MAIL_TOKEN: 'x' }, 'npx wrangler secret put MAIL_TOKEN'],
     [{ REGISTRATION_EMAIL: 'required' }, 'REGISTRATION_EMAIL = "required" needs MAIL_FROM'],
   ])('%j stands in the way', (change, message) => {

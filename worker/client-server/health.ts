@@ -18,6 +18,7 @@ import { remote } from '../remote.ts'
 import { refuse } from '../refusal.ts'
 import { roomOf } from '../rooms.ts'
 import type { Settings } from '../settings.ts'
+import { liveKitGap } from '../settings/livekit.ts'
 import { userSyncOf } from '../sync/user-sync.ts'
 import { demandAdmin } from './admin.ts'
 
@@ -73,7 +74,7 @@ async function checksOf(env: Env, settings: Settings, requester: Requester): Pro
     Promise.all(looks.map(([about, look]) => tried(about, look))),
     turnServers(settings),
   ])
-  return [...bindings, mail(env), push(), turn]
+  return [...bindings, mail(env), push(), turn, ...liveKit(env)]
 }
 
 function looksAt(
@@ -129,6 +130,14 @@ async function turnServers(settings: Settings): Promise<Check> {
   if (given.ok) return { about, state: 'good', what: `Cloudflare gives credentials for ${given.uris.length} addresses` }
   const next = 'take ID and token of a TURN key from the dashboard (Realtime → TURN): docs/calls.md'
   return { about, state: 'bad', what: `Cloudflare gives no credentials: ${given.message}`, next }
+}
+
+/** Whether LiveKit is set up in part; there is nothing to say of one that is not wanted. */
+function liveKit(env: Env): Check[] {
+  const missing = liveKitGap(env)
+  if (missing === undefined) return []
+  const next = missing === 'LIVEKIT_API_SECRET' ? `npx wrangler secret put ${missing}` : `${missing} in wrangler.toml`
+  return [{ about: 'LiveKit', state: 'bad', what: `${missing} is not set: nobody is given a place in calls`, next }]
 }
 
 /** Pushes go to the gateway that each client names: nothing is to be set up for them. */

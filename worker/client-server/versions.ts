@@ -26,6 +26,7 @@ const unstableFeatures = {
   'org.matrix.msc3773': true,
   'org.matrix.msc3827.stable': true,
   'org.matrix.msc3266': true,
+  'org.matrix.msc3916': true,
   'org.matrix.msc3916.stable': true,
   'com.beeper.msc4169': true,
   // `?org.matrix.msc3981.recurse`, and tokens to sign in another client.

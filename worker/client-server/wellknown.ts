@@ -1,7 +1,7 @@
 /** Where clients find this server. Spec: client-server-api/#well-known-uris, wellknown.yaml. */
 import { operation } from '../operation.ts'
 import { refuse } from '../refusal.ts'
-import { liveKit } from './rtc-transports.ts'
+import { liveKitService } from './rtc-transports.ts'
 
 /** Spec: client-server-api/#getwell-knownmatrixclient */
 export const getWellknown = operation(
@@ -10,7 +10,7 @@ export const getWellknown = operation(
   ({ settings: { publicUrl, liveKitUrl } }) => ({
     'm.homeserver': { base_url: publicUrl },
     // Where calls are held, as clients ask who do not know the endpoint of rtc-transports.ts.
-    ...(liveKitUrl === undefined ? {} : { 'org.matrix.msc4143.rtc_foci': [liveKit(liveKitUrl)] }),
+    ...(liveKitUrl === undefined ? {} : { 'org.matrix.msc4143.rtc_foci': [liveKitService(liveKitUrl)] }),
   }),
 )
 

@@ -43,14 +43,18 @@ test('rooms of the directory are found by what they are', async () => {
 })
 
 test('media is for those who are signed in', async () => {
-  set('org.matrix.msc3916.stable')
+  set('org.matrix.msc3916', 'org.matrix.msc3916.stable')
   const file = (await upload(alice.accessToken, 'text', { type: 'text/plain' })).replace('mxc://', '')
   expect((await download(bob.accessToken, file)).status).toBe(200)
   expect((await ask(`/_matrix/client/v1/media/download/${file}/name.txt`, { token: bob.accessToken })).status).toBe(200)
-  for (const path of [`download/${file}`, `thumbnail/${file}?width=8&height=8`, 'config']) {
-    expect((await ask(`/_matrix/client/v1/media/${path}`)).status, path).toBe(401)
+  for (const media of ['v1/media', 'unstable/org.matrix.msc3916/media']) {
+    for (const path of [`download/${file}`, `thumbnail/${file}?width=8&height=8`, 'config']) {
+      expect((await ask(`/_matrix/client/${media}/${path}`)).status, path).toBe(401)
+    }
+    const [token, of] = [bob.accessToken, `/_matrix/client/${media}`]
+    expect((await ask(`${of}/config`, { token })).status).toBe(200)
+    expect(await ask(`${of}/download/${file}`, { token })).toMatchObject({ status: 200 })
   }
-  expect((await ask('/_matrix/client/v1/media/config', { token: bob.accessToken })).status).toBe(200)
 })
 
 test('threads: their list, their events forwards, and messages that have some', async () => {
