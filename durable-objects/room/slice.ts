@@ -116,12 +116,17 @@ export function hadJoined(view: View, pos: number): boolean {
   return false
 }
 
-/** Whether the room has events before a position, here or on other servers. */
-export function hasOlder({ reader }: Room, pos: number): boolean {
+/**
+ * Whether there is more of the room than a slice which read all of it from its beginning, or from when a client entered it.
+ * For one who heard nothing yet, what a filter hides is no more: "true if the number of events returned was limited by the
+ * `limit` on the filter".
+ */
+export function hasOlder({ reader }: Room, from: { readonly pos: number } | null, start: number): boolean {
   const [first] = reader.sql
     .exec<{ pos: number; type: string }>('SELECT pos, type FROM events WHERE pos IS NOT NULL ORDER BY pos LIMIT 1')
     .toArray()
-  return first !== undefined && (first.pos <= pos || first.type !== 'm.room.create')
+  if (first === undefined) return false
+  return first.type !== 'm.room.create' || (from !== null && first.pos <= start)
 }
 
 export function eventFormat({ request, now }: Asked): EventFormat {

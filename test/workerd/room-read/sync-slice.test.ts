@@ -59,6 +59,15 @@ describe('a joined room', () => {
     expect(field(told, 'timeline', 'limited')).toBe(false)
   })
 
+  it('is not limited by what a filter hides', async () => {
+    const room = await publicRoom()
+    await say(room, alice, 'only this')
+    for (const topic of ['a', 'b']) await setState(room, 'm.room.topic', { topic })
+    const { room: told } = await slice(room, alice, { filter: { timeline: { types: ['m.room.message'], limit: 1 } } })
+    expect(texts(eventsOf(told, 'timeline'))).toEqual(['only this'])
+    expect(field(told, 'timeline', 'limited')).toBe(false)
+  })
+
   it('goes on from where the client was, with nothing twice', async () => {
     const room = await publicRoom()
     const first = await slice(room, alice)
