@@ -65,6 +65,7 @@ export const listThreadSubscriptions = operation(
     if (limit === 0) refuse('invalid_param', 'limit must be greater than 0')
     const [from, to] = [query.get('from') ?? undefined, query.get('to') ?? undefined]
     const { changes, end } = unwrap(await userSyncOf(env, userId).threadSubscriptions({ from, to, limit }))
-    return { ...threadSubscriptionsJson(changes), ...(end === null ? {} : { end }) }
+    // Both, also where they are empty: matrix-rust-sdk cannot read this answer without one of them.
+    return { subscribed: {}, unsubscribed: {}, ...threadSubscriptionsJson(changes), ...(end === null ? {} : { end }) }
   },
 )

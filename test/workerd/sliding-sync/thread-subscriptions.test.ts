@@ -122,6 +122,15 @@ describe('sliding sync', () => {
     expect(last.body).not.toHaveProperty('end')
   })
 
+  test('has both kinds in its list, also those of which there are none', async () => {
+    const user = await registerUser('threads-none')
+    expect((await list(user)).body).toEqual({ subscribed: {}, unsubscribed: {} })
+    await join(user, room)
+    const root = await say(alice, room, 'one kind')
+    await subscribe(user, root)
+    expect((await list(user)).body).toMatchObject({ subscribed: { [room]: { [root]: {} } }, unsubscribed: {} })
+  })
+
   test('gives a position that the list takes as its end', async () => {
     const user = await registerUser('threads-until')
     await join(user, room)
