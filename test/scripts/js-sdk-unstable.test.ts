@@ -4,7 +4,8 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { AuthType, createClient, type MatrixClient, Preset, PushRuleKind } from 'matrix-js-sdk'
+import { AuthType, createClient, type MatrixClient, Method, Preset, PushRuleKind } from 'matrix-js-sdk'
+import { computeRtcIdentityRaw } from 'matrix-js-sdk/lib/matrixrtc/membershipData/index.js'
 import {
   ClientRendezvousFailureReason,
   MSC4108FailureReason,
@@ -56,6 +57,9 @@ beforeAll(async () => {
     '--allow-private-addresses=on',
     '--push-encrypted-events=on',
     '--presence=on',
+    '--livekit-url=wss://sfu.unstable.example',
+    '--livekit-api-key=key',
+    '--livekit-api-secret=secret',
     '--retention=on',
     '--retention-max-lifetime=30d',
     '--retention-allowed-max=1y',
@@ -157,4 +161,30 @@ test('how long messages are kept, by the server and by a room', async () => {
   expect(set.status).toBe(200)
   const gone = () => expect(alice.fetchRoomEvent(roomId, eventId)).rejects.toMatchObject({ errcode: 'M_NOT_FOUND' })
   await vi.waitFor(gone, { timeout: 30_000, interval: 50 })
+})
+
+test('places in calls of many', async () => {
+  const { room_id: roomId } = await alice.createRoom({ preset: Preset.PrivateChat })
+  const [transport] = await alice._unstable_getRTCTransports()
+  expect(transport).toEqual({ type: 'livekit', url: 'wss://sfu.unstable.example' })
+  const wanted = { url: 'wss://sfu.unstable.example', room_id: roomId, slot_id: 'm.call#ROOM' }
+  const [userId, device] = [alice.getUserId() ?? '', alice.getDeviceId() ?? '']
+  const member = { id: 'member', claimed_device_id: device }
+  const { jwt } = await alice._unstable_getLivekitToken({ ...wanted, member })
+  const claims: { sub: string } = JSON.parse(Buffer.from(jwt.split('.')[1] ?? '', 'base64url').toString())
+  // Clients find a member at the SFU by what they compute themselves.
+  expect(claims.sub).toBe(await computeRtcIdentityRaw(userId, device, 'member'))
+  const stranger = bob._unstable_getLivekitToken({ ...wanted, member })
+  await expect(stranger).rejects.toMatchObject({ httpStatus: 403, errcode: 'M_FORBIDDEN' })
+  // Not here: clients then keep their delayed events alive themselves.
+  const handedOver = alice._unstable_delegateDelayedLeave({ ...wanted, member, delay_id: 'x' })
+  await expect(handedOver).rejects.toMatchObject({ httpStatus: 404, errcode: 'M_UNRECOGNIZED' })
+})
+
+test('who is busy', async () => {
+  expect(await alice.doesServerSupportUnstableFeature('org.matrix.msc3026.busy_presence')).toBe(true)
+  const path = `/presence/${encodeURIComponent(alice.getUserId() ?? '')}/status`
+  const busy = { presence: 'org.matrix.msc3026.busy', status_msg: 'in a call' }
+  await alice.http.authedRequest(Method.Put, path, undefined, busy)
+  expect(await alice.getPresence(alice.getUserId() ?? '')).toMatchObject(busy)
 })
