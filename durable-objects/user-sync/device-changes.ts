@@ -13,6 +13,7 @@ import type { UserId } from '#protocol/identifiers/user-id.ts'
 import type { JsonObject } from '#protocol/json/json.ts'
 
 import type { Sql } from '../shared/sql.ts'
+import { noteNamed } from './devices.ts'
 import { advance, type Stream } from './stream.ts'
 
 export type DeviceChange =
@@ -128,8 +129,9 @@ async function announceToNewServers(
   const news = servers.filter((server) => !followers.includes(server))
   if (news.length === 0) return
   const keys = await world.publicKeys()
-  // For one without keys nobody can encrypt: there is nothing to follow yet.
-  const device = keys.devices.findLast((each) => each.keys !== null)
+  const device = keys.devices.findLast((each) => each.keys !== null) ?? keys.devices.at(-1)
+  // Once it is gone, they have to hear of that as well.
+  if (device && device.keys === null) noteNamed(sql, device.deviceId)
   if (device) await world.sendEdu(deviceUpdate(sql, stream, userId, device.deviceId, keys, world), news)
   saveFollowers(sql, stream, [...followersOf(sql), ...news])
 }

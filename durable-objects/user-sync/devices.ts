@@ -74,7 +74,7 @@ export function addDevice(sql: Sql, deviceId: string): void {
   sql.exec('DELETE FROM devices WHERE device_id = ?', deviceId)
 }
 
-/** Whether a device has identity keys, so that others follow it; or not, and others were told what it is called. */
+/** Whether a device has identity keys, so that others follow it; or not, and others were told of it all the same. */
 export function knownAs(sql: Sql, deviceId: string): 'encrypting' | 'named' | undefined {
   const query = 'SELECT has_keys AS has FROM devices WHERE device_id = ?'
   const has = sql.exec<{ has: number }>(query, deviceId).toArray()[0]?.has
@@ -82,9 +82,13 @@ export function knownAs(sql: Sql, deviceId: string): 'encrypting' | 'named' | un
   return has === 1 ? 'encrypting' : 'named'
 }
 
-/** Others are told what the device is called. */
+/** Others are told of a device, be it without keys. */
 export function noteNamed(sql: Sql, deviceId: string): void {
-  sql.exec('UPDATE devices SET has_keys = 2 WHERE device_id = ? AND has_keys = 0', deviceId)
+  sql.exec(
+    `INSERT INTO devices(device_id, seen_day, has_keys) VALUES (?, 0, 2)
+     ON CONFLICT(device_id) DO UPDATE SET has_keys = 2 WHERE has_keys = 0 AND ended = 0`,
+    deviceId,
+  )
 }
 
 export function noteKeys(sql: Sql, deviceId: string): void {

@@ -615,7 +615,6 @@ export class UserSyncDO extends DurableObject<Env> {
   async deviceRenamed(deviceId: string): Promise<void> {
     const tellsNames = settingsOf(this.env).tellsDeviceNames
     if (!tellsNames && knownAs(this.#sql, deviceId) !== 'encrypting') return
-    seeDevice(this.#sql, deviceId, dayOf(Date.now()))
     if (tellsNames) noteNamed(this.#sql, deviceId)
     this.#announceSoon({ kind: 'renamed', name: deviceId })
   }

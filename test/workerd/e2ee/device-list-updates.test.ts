@@ -43,13 +43,18 @@ async function listeners(count: number): Promise<Heard[]> {
   return all
 }
 
-const updates = ({ edus }: Heard) => edus.filter(({ type }) => type === 'm.device_list_update')
+/** What was told of somebody's devices, or of anybody's. */
+const updates = ({ edus }: Heard, user?: User) =>
+  edus.filter(
+    ({ type, content }) =>
+      type === 'm.device_list_update' && (user === undefined || content['user_id'] === user.userId),
+  )
 const versionOf = (content: JsonObject | undefined) => Number(content?.['stream_id'])
 
 /** The next update that comes; those before it have been looked at. */
-async function next(heard: Heard, count: number): Promise<JsonObject> {
-  await vi.waitFor(() => expect(updates(heard).length).toBeGreaterThanOrEqual(count), { timeout: 20_000 })
-  return updates(heard)[count - 1]?.content ?? {}
+async function next(heard: Heard, count: number, user?: User): Promise<JsonObject> {
+  await vi.waitFor(() => expect(updates(heard, user).length).toBeGreaterThanOrEqual(count), { timeout: 20_000 })
+  return updates(heard, user)[count - 1]?.content ?? {}
 }
 
 async function roomWith(user: User, ...all: Heard[]): Promise<string> {
@@ -105,11 +110,11 @@ test('a device without keys is told of when it is renamed, and then that it is g
   await login(alice, { device_id: 'KEYLESS' })
   const { next_batch: since } = await ok(bob.get<{ next_batch: string }>('/sync'))
   await ok(alice.put('/devices/KEYLESS', { display_name: 'Kitchen' }))
-  const first = await next(there, 1)
+  const first = await next(there, 1, alice)
   const update = { user_id: alice.userId, device_id: 'KEYLESS', stream_id: expect.any(Number) }
   expect(first).toEqual({ ...update, prev_id: [], device_display_name: 'Kitchen' })
   await ok(alice.delete('/devices/KEYLESS', { auth: passwordAuth(alice) }))
-  expect(await next(there, 2)).toEqual({ ...update, deleted: true, prev_id: [versionOf(first)] })
+  expect(await next(there, 2, alice)).toEqual({ ...update, deleted: true, prev_id: [versionOf(first)] })
   // Here nobody sees names without keys.
   const heard = await ok(bob.get<{ device_lists?: unknown }>(`/sync?since=${since}`))
   expect(heard).not.toHaveProperty('device_lists')
@@ -138,17 +143,30 @@ test('a server that comes into a room is told once, and who is there already is 
   const alice = await registerUser('un_alice')
   await roomWith(alice, old)
   await withKeys(alice)
-  const first = await next(old, 1)
+  const first = await next(old, 1, alice)
   const others = await registerUser('un_owner')
   const room = await roomWith(others, old, fresh)
   await ok(alice.post(`/join/${encodeURIComponent(room)}`))
   // It cannot know what came before, and so asks for the whole list.
-  expect(await next(fresh, 1)).toMatchObject({ user_id: alice.userId, prev_id: [versionOf(first)] })
-  expect(updates(old)).toHaveLength(1)
+  expect(await next(fresh, 1, alice)).toMatchObject({ user_id: alice.userId, prev_id: [versionOf(first)] })
+  expect(updates(old, alice)).toHaveLength(1)
   await withKeys(await login(alice, { device_id: 'SECOND' }))
-  const [there, here] = [await next(old, 2), await next(fresh, 2)]
+  const [there, here] = [await next(old, 2, alice), await next(fresh, 2, alice)]
   expect(there).toEqual(here)
-  expect(there).toMatchObject({ device_id: 'SECOND', prev_id: [versionOf(updates(fresh)[0]?.content)] })
+  expect(there).toMatchObject({ device_id: 'SECOND', prev_id: [versionOf(updates(fresh, alice)[0]?.content)] })
+})
+
+test('a server that comes into a room is told of somebody whose devices have no keys', async () => {
+  const [there] = await listeners(1)
+  if (!there) throw new TypeError('nobody')
+  const room = await roomWith(await registerUser('uk_owner'), there)
+  const alice = await registerUser('uk_alice', { initial_device_display_name: 'Phone' })
+  await ok(alice.post(`/join/${encodeURIComponent(room)}`))
+  const first = await next(there, 1, alice)
+  expect(first).toMatchObject({ user_id: alice.userId, device_id: alice.deviceId, prev_id: [] })
+  expect(first).not.toHaveProperty('keys')
+  await ok(alice.post('/logout'))
+  expect(await next(there, 2, alice)).toMatchObject({ device_id: alice.deviceId, deleted: true })
 })
 
 test('a server that was down is told what it missed when it is heard of, in order', async () => {
