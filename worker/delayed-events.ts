@@ -23,6 +23,8 @@ export interface Delayed {
   readonly content: JsonObject
   /** Milliseconds. */
   readonly delay: number
+  /** How long it is sticky from then on, in ms. */
+  readonly stickyDuration?: number
 }
 
 /** The `delay` of a query, in ms; undefined where the event is to be sent now. */

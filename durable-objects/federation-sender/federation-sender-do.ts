@@ -208,12 +208,12 @@ export class FederationSenderDO extends DurableObject<Env> {
       this.#proven.add(destination)
       if (this.#failing.delete(destination)) this.#storage.deleteFailing(destination)
     }
-    for (const { roomId, upTo, more } of sent.rooms) {
-      this.#reached.set(`${destination} ${roomId}`, upTo)
-      if (outgoing.roomReached(roomId, upTo, more)) {
+    for (const { roomId, ...reached } of sent.rooms) {
+      this.#reached.set(`${destination} ${roomId}`, reached.upTo)
+      if (outgoing.roomReached(roomId, reached)) {
         this.#storage.deleteBehind(destination, roomId)
         this.#strikeFromPending(destination, roomId)
-      } else this.#storage.advanceBehind(destination, roomId, upTo)
+      } else this.#storage.advanceBehind(destination, roomId, outgoing.rooms.get(roomId)?.after ?? reached.upTo)
     }
     for (const id of sent.edus) {
       outgoing.edus.delete(id)

@@ -21,11 +21,13 @@ export class Outgoing {
   }
 
   /**
-   * A transaction arrived that reached this position; `more`: the room had more to send. True when nothing of the room is
-   * left to send.
+   * A transaction arrived that began after one position and reached another; `more`: the room had more to send. True when
+   * nothing of the room is left to send.
    */
-  roomReached(roomId: RoomId, upTo: number, more: boolean): boolean {
+  roomReached(roomId: RoomId, { after, upTo, more }: { after: number; upTo: number; more: boolean }): boolean {
     const known = this.rooms.get(roomId)
+    // While it was under way, the room asked for what lies before it to be sent.
+    if (known && known.after < after) return false
     // News that came while the transaction was under way lies beyond what it held.
     if (known && (more || known.pos > upTo)) this.rooms.set(roomId, { ...known, after: upTo })
     else this.rooms.delete(roomId)

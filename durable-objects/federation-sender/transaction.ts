@@ -18,8 +18,8 @@ export interface Sent {
   readonly ok: true
   /** Whether the server was asked at all: there may have been nothing for it. */
   readonly isAnswered: boolean
-  /** Per room the position up to which the server now has everything meant for it, and whether there is more. */
-  readonly rooms: { roomId: RoomId; upTo: number; more: boolean }[]
+  /** Per room the positions after which, and up to which, the server now has everything meant for it, and whether there is more. */
+  readonly rooms: { roomId: RoomId; after: number; upTo: number; more: boolean }[]
   /** Row IDs of the EDUs that arrived. */
   readonly edus: number[]
 }
@@ -65,7 +65,7 @@ async function gatherPdus(
     if (limit === 0) break
     const news = await roomOf(env, roomId).pdusFor({ destination, after, limit })
     pdus.push(...news.pdus)
-    rooms.push({ roomId, upTo: news.upTo, more: news.more })
+    rooms.push({ roomId, after, upTo: news.upTo, more: news.more })
   }
   return { pdus, rooms }
 }

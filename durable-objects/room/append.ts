@@ -1,6 +1,6 @@
 /**
  * The single place that stores an event, whoever made it, and follows up what it changes: the state after it, the forward
- * extremities, the current state, relations, the search index, redactions.
+ * extremities, the current state, relations, the search index, what is sticky, redactions.
  *
  * Spec: server-server-api/#pdus, #checks-performed-on-receipt-of-a-pdu, #rejection, #soft-failure; rooms/v3 "Handling
  * redactions". What an event's outcome is was decided before, by the authorisation rules; nothing is judged here. Runs
@@ -20,6 +20,7 @@ import { horizonOf, isOver } from './retention/expiry.ts'
 import { takeAway } from './retention/purge.ts'
 import type { Room } from './room.ts'
 import { noteSearchable } from './search/search-index.ts'
+import { noteSticky, reconsiderSticky } from './sticky/sticky-events.ts'
 import { type EventOutcome, type GroupId, type Nid, outcomes, type StoredEvent } from './stored-event.ts'
 import type { Transaction } from './transactor.ts'
 
@@ -86,7 +87,9 @@ export function append(room: Room, arrival: Arrival): Appended {
   else {
     noteRelation(room, event)
     noteSearchable(room, event, source === 'own')
+    noteSticky(room, event, source)
   }
+  if (reader.header().currentGroup !== header.currentGroup) reconsiderSticky(room)
   applyRedactions(room, event, source)
   return { event, changedMembers }
 }

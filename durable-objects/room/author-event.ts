@@ -14,6 +14,7 @@ import type { Pdu } from '#protocol/events/pdu.ts'
 import type { EventId } from '#protocol/identifiers/event-id.ts'
 import type { UserId } from '#protocol/identifiers/user-id.ts'
 import type { JsonObject } from '#protocol/json/json.ts'
+import { stickyDurationOf } from '#protocol/sticky-events.ts'
 
 import type { ServerIdentity } from '../../worker/server-identity.ts'
 import { append, stateAfterAll } from './append.ts'
@@ -33,6 +34,8 @@ export interface Draft {
   readonly redacts?: EventId | undefined
   /** Milliseconds since 1970. */
   readonly originServerTs: number
+  /** How long it is sticky, in ms. */
+  readonly stickyDuration?: number | undefined
   readonly txn?: Transaction | undefined
 }
 
@@ -106,10 +109,12 @@ export function composeEvent(
   return verdict.ok ? { ok: true, pdu: built.pdu, stateBefore } : refusal(room, draft, verdict.message)
 }
 
-function isMadeOf({ reader }: Room, pdu: Pdu, { type, stateKey, sender, content, redacts }: Draft): boolean {
+function isMadeOf({ reader }: Room, pdu: Pdu, draft: Draft): boolean {
+  const { type, stateKey, sender, content, redacts, stickyDuration } = draft
   const whole = redacts !== undefined && reader.rules.redactsInContent ? { ...content, redacts } : content
   const isSamePlace = pdu.type === type && pdu.state_key === stateKey && pdu.sender === sender
-  return isSamePlace && pdu.redacts === redacts && sameJson(pdu.content, whole)
+  const isAsSticky = stickyDurationOf(pdu.json) === stickyDuration
+  return isSamePlace && pdu.redacts === redacts && isAsSticky && sameJson(pdu.content, whole)
 }
 
 /** An event that was composed before: still allowed where it stands, and by the state as it is now. */

@@ -10,8 +10,10 @@ import type { EventId } from '#protocol/identifiers/event-id.ts'
 import type { RoomId } from '#protocol/identifiers/room-id.ts'
 import type { UserId } from '#protocol/identifiers/user-id.ts'
 import { isObject, type JsonObject, type JsonValue, own } from '#protocol/json/json.ts'
+import { stickyDurationOf, stickyField } from '#protocol/sticky-events.ts'
 
 import { withErasure } from './erasures.ts'
+import { stickyUntilOf } from './sticky/sticky-rows.ts'
 import type { StoredEvent } from './stored-event.ts'
 import type { View } from './visibility.ts'
 
@@ -23,6 +25,8 @@ export interface ClientEvent extends JsonObject {
   readonly content: JsonObject
   readonly state_key?: string
   readonly redacts?: EventId
+  /** MSC4354. */
+  readonly msc4354_sticky?: JsonObject
   /** Left out of `/sync`, where it is implied. */
   readonly room_id?: RoomId
   readonly unsigned: JsonObject
@@ -60,6 +64,7 @@ export function stateEvent(view: View, stored: StoredEvent, format: EventFormat)
 
 function shaped(event: StoredEvent, format: EventFormat, unsigned: JsonObject): ClientEvent {
   const { pdu } = event
+  const sticky = stickyDurationOf(pdu.json)
   const fields: ClientEvent = {
     type: pdu.type,
     ...(pdu.state_key === undefined ? {} : { state_key: pdu.state_key }),
@@ -67,6 +72,7 @@ function shaped(event: StoredEvent, format: EventFormat, unsigned: JsonObject): 
     sender: pdu.sender,
     origin_server_ts: pdu.origin_server_ts,
     content: pdu.content,
+    ...(sticky === undefined ? {} : stickyField(sticky)),
     ...(format.withRoomId ? { room_id: pdu.room_id } : {}),
     unsigned,
   }
@@ -86,9 +92,12 @@ function withRedacts(event: ClientEvent, redacts: EventId): ClientEvent {
 function unsignedOf(view: View, event: StoredEvent, { now, deviceId, ...rest }: EventFormat): JsonObject {
   const isOwnSend = deviceId !== undefined && event.sender === view.reader && event.txnDevice === deviceId
   const redaction = event.redactedBy === undefined ? undefined : view.room.reader.event(event.redactedBy)
+  const isSticky = stickyDurationOf(event.pdu.json) !== undefined
+  const stickyUntil = isSticky ? stickyUntilOf(view.room, event, now) : undefined
   return {
     age: now - event.origin_server_ts,
     ...(isOwnSend && event.txnId !== undefined ? { transaction_id: event.txnId } : {}),
+    ...(stickyUntil === undefined ? {} : { msc4354_sticky_duration_ttl_ms: stickyUntil - now }),
     // The redaction comes without its own: two redactions may redact each other.
     ...(redaction && view.mayRead(redaction)
       ? { redacted_because: shaped(redaction, { now, ...rest }, { age: now - redaction.origin_server_ts }) }

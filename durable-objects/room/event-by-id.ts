@@ -7,7 +7,8 @@ import { timelineEventBundled } from './bundled-events.ts'
 import type { ClientEvent } from './client-event.ts'
 import { viewIfInside } from './room-access.ts'
 import type { Room } from './room.ts'
-import type { StoredEvent } from './stored-event.ts'
+import { hasSticky, stickyUntilOf } from './sticky/sticky-rows.ts'
+import { outcomes, type StoredEvent } from './stored-event.ts'
 import type { View } from './visibility.ts'
 
 export interface EventRequest {
@@ -22,15 +23,30 @@ export interface EventRequest {
 export function eventById(room: Room, request: EventRequest, now: number): Outcome<{ event: ClientEvent }> {
   const view = viewIfInside(room, request.reader)
   const { deviceId, ignoredUsers = [] } = request
-  const event = view && shownEvent(view, request.eventId, ignoredUsers)
+  const event = view && (shownEvent(view, request.eventId, ignoredUsers) ?? stickyEvent(view, request, now))
   if (!event) return fail('unknown_event')
   return { ok: true, event: timelineEventBundled(view, event, { now, deviceId, withRoomId: true, ignoredUsers }) }
+}
+
+/**
+ * "History visibility checks MUST NOT be applied to sticky events. Any joined user is authorised to see sticky events for the
+ * duration they remain sticky." Spec: MSC4354.
+ */
+function stickyEvent(view: View, { eventId, ignoredUsers = [] }: EventRequest, now: number): StoredEvent | undefined {
+  const { room, standing } = view
+  const event = standing.kind === 'joined' && hasSticky(room, now) ? room.reader.eventById(eventId) : undefined
+  if (event?.outcome !== outcomes.accepted || stickyUntilOf(room, event, now) === undefined) return undefined
+  return isHiddenSender(event, ignoredUsers) ? undefined : event
 }
 
 /** The same, unless it is by somebody whom the reader ignores. Spec: client-server-api/#ignoring-users. */
 export function shownEvent(view: View, eventId: EventId, ignoredUsers: readonly string[]): StoredEvent | undefined {
   const event = visibleEvent(view, eventId)
-  return event?.state_key === undefined && event && ignoredUsers.includes(event.sender) ? undefined : event
+  return event && isHiddenSender(event, ignoredUsers) ? undefined : event
+}
+
+function isHiddenSender({ state_key, sender }: StoredEvent, ignoredUsers: readonly string[]): boolean {
+  return state_key === undefined && ignoredUsers.includes(sender)
 }
 
 /** The event of that ID, if the reader may see it. */

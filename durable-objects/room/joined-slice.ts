@@ -22,6 +22,7 @@ import {
   wasJoinedFrom,
 } from './slice.ts'
 import { stateGroupAt } from './state-at.ts'
+import { stickySection } from './sticky/sticky-slice.ts'
 import { heldState, membersChanged } from './state-slice.ts'
 import type { GroupId, StoredEvent } from './stored-event.ts'
 import { summaryFor } from './summary.ts'
@@ -35,7 +36,7 @@ export function joinedSlice(asked: Asked, member: StoredEvent, group: GroupId): 
   const { room, reader } = view
   const { from } = request
   const { pos } = room.reader.header()
-  if (from?.pos === pos && !request.fullState) return nothingButTyping(asked, from)
+  if (from?.pos === pos && !from.sticky && !request.fullState) return nothingButTyping(asked, from)
   const isContinuous = from !== null && wasJoinedFrom(view, from.pos, member)
 
   const knowsTimeline = from !== null && (isContinuous || hadJoined(view, from.pos))
@@ -45,6 +46,7 @@ export function joinedSlice(asked: Asked, member: StoredEvent, group: GroupId): 
 
   const heard = isContinuous && !request.fullState ? stateGroupAt(room, from.pos) : undefined
   const held = heard === undefined ? undefined : heldState(room, heard, group)
+  const sticky = stickySection(asked, isContinuous, timeline.events)
   const summary = held && !membersChanged(held) ? undefined : summaryFor(room, reader)
   const state = stateEventsFor(
     asked,
@@ -55,7 +57,8 @@ export function joinedSlice(asked: Asked, member: StoredEvent, group: GroupId): 
       timeline: timeline.events,
       atEnd: request.useStateAfter,
     },
-    summary?.heroes ?? [],
+    // Whoever is heard of by a sticky event only is in the room none the less, as far as a client with lazy loading knows.
+    [...(summary?.heroes ?? []), ...sticky.senders],
     pos,
   )
   return {
@@ -64,9 +67,11 @@ export function joinedSlice(asked: Asked, member: StoredEvent, group: GroupId): 
       ...(summary ? { summary: summary.json } : {}),
       ...stateJson(asked, state),
       timeline: timelineJson(asked, { ...timeline, limited }),
+      ...sticky.json,
       ephemeral: { events: ephemeral(asked, isContinuous ? from : null) },
       ...unread(asked, member),
     },
+    ...(sticky.rest ? { sticky: sticky.rest } : {}),
   }
 }
 

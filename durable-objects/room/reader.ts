@@ -28,6 +28,8 @@ export interface Header {
   /** Newest position given out. */
   readonly pos: number
   readonly toldPos: number
+  /** Until when anything here may be sticky, in ms since 1970; 0 for a room that never had such an event. */
+  readonly stickyUntil: number
 }
 
 export type Membership = 'join' | 'invite' | 'knock' | 'leave' | 'ban'
@@ -62,6 +64,7 @@ type HeaderRow = {
   current_group: number | null
   pos: number
   told_pos: number
+  sticky_until: number
 }
 type CurrentRow = { event_nid: number; membership: Membership | null }
 
@@ -361,7 +364,9 @@ export class Reader {
 
   #readHeader(): Header {
     const row = this.sql
-      .exec<HeaderRow>('SELECT room_id, room_version, extremities, current_group, pos, told_pos FROM room')
+      .exec<HeaderRow>(
+        'SELECT room_id, room_version, extremities, current_group, pos, told_pos, sticky_until FROM room',
+      )
       .one()
     const rules = rulesOf(row.room_version)
     if (!rules) throw new Error(`this room is of version ${row.room_version}, which this server does not know`)
@@ -372,6 +377,7 @@ export class Reader {
       currentGroup: row.current_group ?? undefined,
       pos: row.pos,
       toldPos: row.told_pos,
+      stickyUntil: row.sticky_until,
     }
   }
 }

@@ -12,6 +12,7 @@ import type { Arrival } from './append.ts'
 import { applyRemovals } from './removals.ts'
 import { type Room, stateLookup } from './room.ts'
 import { editedBy, noteUnsaid } from './search/search-index.ts'
+import { unstick } from './sticky/sticky-rows.ts'
 import { outcomes, type StoredEvent } from './stored-event.ts'
 
 /** Carries out what a newly stored event redacts, be it a redaction or a ban, and what waited to redact it. */
@@ -38,6 +39,7 @@ function applyTo(room: Room, target: StoredEvent, redaction: StoredEvent): void 
   if (target.redactedBy !== undefined || !takesEffect(room, target, redaction)) return
   const edited = editedBy(room, target)
   room.transactor.redactEvent(target, redaction.nid, redact(room.reader.rules, target.pdu.json))
+  unstick(room, target)
   noteUnsaid(room, target, edited)
 }
 

@@ -124,6 +124,8 @@ import { type FoundMembers, type MemberSearch, searchMembers } from './search-me
 import { type Asking, spaceRoom, type SpaceRoom } from './space-room.ts'
 import { stateAtPlace, stateEvents, stateSlices } from './state.ts'
 import type { GroupId } from './stored-event.ts'
+import { stickyFacts } from './sticky/sticky-rows.ts'
+import { type StickyPage, stickyPage, type StickyRequest } from './sticky/sticky-slice.ts'
 import { listText, streamText } from './stream-text.ts'
 import { syncSlice } from './sync-slice.ts'
 import { threadPlace, type ThreadPlaceRequest } from './thread-place.ts'
@@ -136,6 +138,9 @@ const maxEndorsements = 2
 /** How long a request waits for a join to be completed, and how long a page of history does; milliseconds. */
 const patience = 50_000
 const historyPatience = 10_000
+
+/** How long what other servers send waits for a join that is under way, in ms. */
+const entryPatience = 20_000
 
 /** Pages of history fetched from other servers for one of ours. */
 const maxBackfills = 3
@@ -171,6 +176,7 @@ export class RoomDO extends DurableObject<Env> {
   readonly #completer: JoinCompleter
   readonly #purger: Purger
   #remoteWork: Promise<unknown> = Promise.resolve()
+  #remoteTurns = 0
   readonly #stored = (changedMembers: readonly UserId[]) => void this.#tell({ changedMembers })
   #typingTimer: ReturnType<typeof setTimeout> | undefined
 
@@ -297,9 +303,24 @@ export class RoomDO extends DurableObject<Env> {
   /** One at a time: two users who join at once would else fetch the room twice. */
   async #remoteTurn<T>(work: () => Promise<T>): Promise<T> {
     const before = this.#remoteWork
-    const done = before.catch(() => undefined).then(work)
+    this.#remoteTurns++
+    const done = before
+      .catch(() => undefined)
+      .then(work)
+      .finally(() => this.#remoteTurns--)
     this.#remoteWork = done
     return done
+  }
+
+  /**
+   * Other servers hear of a join before it is carried out here, and send what a newcomer has to know; nothing would make them
+   * send that again. So it waits, if it comes while somebody enters the room.
+   */
+  async #entered(): Promise<void> {
+    const { reader } = this.#room
+    if (this.#remoteTurns === 0 || (reader.isKnown() && reader.isResident())) return
+    const isOver = this.#remoteWork.catch(() => undefined)
+    await Promise.race([isOver, new Promise((resolve) => setTimeout(resolve, entryPatience))])
   }
 
   /** Notes an event to be sent later. */
@@ -444,6 +465,7 @@ export class RoomDO extends DurableObject<Env> {
 
   /** Takes events of another server whose format, signatures and hashes were checked; says of each what came of it. */
   async receivePdus(inbound: InboundPdus): Promise<Outcome<{ results: PduResults }>> {
+    await this.#entered()
     const events = await this.#endorsed(inbound.events)
     const received = receivePdus(this.#room, { ...inbound, events }, this.#stored)
     if (!received.ok) return received
@@ -454,7 +476,8 @@ export class RoomDO extends DurableObject<Env> {
   }
 
   /** The room's version, certain once this server was in the room; `unknown_room` unless it has to do with it. */
-  async version(): Promise<Outcome<{ version: RoomVersion; isCertain: boolean }>> {
+  async version(asked: { forEvents?: true } = {}): Promise<Outcome<{ version: RoomVersion; isCertain: boolean }>> {
+    if (asked.forEvents) await this.#entered()
     const { reader } = this.#room
     if (!reader.isKnown()) return fail('unknown_room')
     return { ok: true, version: reader.rules.version, isCertain: reader.header().currentGroup !== undefined }
@@ -524,12 +547,13 @@ export class RoomDO extends DurableObject<Env> {
    */
   async passOver(
     request: MemberChangesRequest & { wantsMembers: boolean },
-  ): Promise<{ pos: number; typing: number; memberChanges: MemberChanges | null } | null> {
+  ): Promise<(Pick<Slice, 'pos' | 'typing' | 'stickyFacts'> & { memberChanges: MemberChanges | null }) | null> {
     const { reader, memory } = this.#room
     if (!reader.isKnown()) return null
     this.#notifier.read(request.reader)
     const changes = request.wantsMembers ? memberChanges(this.#room, request) : null
-    return { pos: reader.header().pos, typing: memory.typing.version, memberChanges: changes }
+    const version = { pos: reader.header().pos, typing: memory.typing.version, ...stickyFacts(this.#room, Date.now()) }
+    return { ...version, memberChanges: changes }
   }
 
   /** Those of the users who are joined. */
@@ -664,9 +688,12 @@ export class RoomDO extends DurableObject<Env> {
       if (!page.ok || !pageHasHole(this.#room, request, page)) return page
       // What was before us needs the state of then; that of a large room comes with the rest.
       if (!(await this.#completer.whenWhole(historyPatience))) return page
+      const { pos } = this.#room.reader.header()
       if (!(await backfill(this.#room, this.env, request))) return page
       this.#purger.changed(Date.now(), { older: true })
       this.#removeRest()
+      // Something that is sticky was found.
+      if (this.#room.reader.header().pos !== pos) this.#stored([])
     }
     return messages(this.#room, request, Date.now())
   }
@@ -848,6 +875,11 @@ export class RoomDO extends DurableObject<Env> {
     if (!slice.ok) return slice
     this.#notifier.read(request.reader)
     return { ...slice, change: { ...slice.change, facts: this.#facts(request.reader) } }
+  }
+
+  /** What is sticky, for sliding sync. */
+  async stickyEvents(request: StickyRequest): Promise<StickyPage> {
+    return stickyPage(this.#room, request, Date.now())
   }
 
   /** What the room would tell a user now; in the same turn they become tellable again. Null where it knows nothing. */

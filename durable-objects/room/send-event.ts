@@ -26,13 +26,15 @@ export interface SendRequest {
   readonly content: JsonObject
   /** Milliseconds since 1970; now if absent. */
   readonly originServerTs?: number
+  /** How long it is sticky, in ms (protocol/sticky-events.ts). */
+  readonly stickyDuration?: number | undefined
 }
 
 /** Sends an event. The same transaction of the same device is carried out once, and so is state that is set already. */
 export function sendEvent(room: Room, identity: ServerIdentity, request: SendRequest, now: number): Outcome<Written> {
   const { reader, transactor } = room
   if (!reader.isKnown()) return fail('unknown_room')
-  const { sender, type, stateKey, content, originServerTs = now } = request
+  const { sender, type, stateKey, content, originServerTs = now, stickyDuration } = request
   // The rules say so too; but a second create event has no business to be built and signed at all.
   if (type === 'm.room.create') return fail('event_not_allowed', 'A room is created once')
   // Who may redact what is asked in `redact.ts`. Of users of one server the rules let everyone redact everyone.
@@ -41,12 +43,15 @@ export function sendEvent(room: Room, identity: ServerIdentity, request: SendReq
   const txn = transactionOf(request)
   const sent = txn && reader.transaction(sender, txn.device, txn.id).find((event) => event.type === type)
   if (sent) return unchanged(sent)
-  const current = stateKey === undefined ? undefined : reader.current(type, stateKey)
+  // What is to be sticky is so from now on, though it says nothing new.
+  const isAnew = stateKey === undefined || stickyDuration !== undefined
+  const current = isAnew ? undefined : reader.current(type, stateKey)
   if (current?.sender === sender && reader.membership(sender) === 'join' && sameJson(current.pdu.content, content)) {
     return unchanged(current)
   }
   if (reader.membership(sender) === 'join' && isThreadOfRelation(room, content)) return fail('thread_of_relation')
-  return transactor.turn(() => authorEvent(room, identity, { sender, type, stateKey, content, originServerTs, txn }))
+  const draft = { sender, type, stateKey, content, originServerTs, stickyDuration, txn }
+  return transactor.turn(() => authorEvent(room, identity, draft))
 }
 
 /** A membership that is set like any other state: by the same way as through the endpoints of their own. */

@@ -11,6 +11,8 @@ import type { JsonObject } from '#protocol/json/json.ts'
 import type { RoomPushRules } from '#protocol/push-rules/stored-rules.ts'
 import { formatTimelineToken } from '#protocol/sync/timeline-token.ts'
 
+import type { Heard, StickyRest } from '../user-sync/marks.ts'
+import type { StickyFacts } from '../user-sync/sliding/room-facts.ts'
 import { timelineEvents } from './bundled-events.ts'
 import { type EventFormat, stateEvent, timelineEvent } from './client-event.ts'
 import type { Choice } from './history-page.ts'
@@ -26,7 +28,7 @@ export interface SliceRequest {
   readonly reader: UserId
   readonly deviceId: string
   /** What the client has heard of the room; null for nothing. */
-  readonly from: { readonly pos: number; readonly typing: number } | null
+  readonly from: Heard | null
   /** The parts `timeline`, `state` and `ephemeral` for this room. */
   readonly filter: RoomFilter
   readonly eventFormat?: 'client' | 'federation'
@@ -46,13 +48,18 @@ export interface Slice {
   /** Where the room stood: the client has heard all of it up to there. */
   readonly pos: number
   readonly typing: number
+  /** Sticky events that did not fit: the next answer goes on with them. */
+  readonly sticky?: StickyRest
+  readonly stickyFacts?: StickyFacts | undefined
   /** The room's JSON in that section. */
   readonly room: JsonObject
   readonly memberChanges?: MemberChanges
 }
 
 /** A section and its JSON; undefined where there is nothing to show. */
-export type Shown = { readonly section: 'join' | 'invite' | 'knock' | 'leave'; readonly room: JsonObject } | undefined
+export type Shown =
+  | (Pick<Slice, 'room' | 'sticky'> & { readonly section: Exclude<Slice['section'], 'none'> })
+  | undefined
 
 /** One request on its way through the functions that answer it. */
 export interface Asked {

@@ -22,6 +22,7 @@ import {
 } from './slice.ts'
 import type { Room } from './room.ts'
 import type { StoredEvent } from './stored-event.ts'
+import { stickyFacts } from './sticky/sticky-rows.ts'
 import { strippedStateAt, strippedStateFromOutside } from './stripped-state.ts'
 import { type View, viewOf } from './visibility.ts'
 
@@ -36,7 +37,7 @@ export function syncSlice(room: Room, request: SliceRequest, now: number): Outco
   const answer = shown ?? { section: 'none', room: {} }
   const asksForChanges = request.memberChanges && !isWithheld(room, request)
   const changes = asksForChanges ? { memberChanges: memberChanges(room, { reader: request.reader, from }) } : {}
-  return { ok: true, pos, typing: room.memory.typing.version, ...answer, ...changes }
+  return { ok: true, pos, typing: room.memory.typing.version, ...answer, ...changes, ...stickyFacts(room, now) }
 }
 
 function show(view: View, request: SliceRequest, now: number): Shown {

@@ -65,6 +65,7 @@ export interface NewDelayed {
   readonly content: string
   readonly delay: number
   readonly sendAt: number
+  readonly stickyDuration: number | undefined
 }
 
 export interface StoredReceipt {
@@ -83,7 +84,7 @@ const insertEvent =
   'VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?, ?, ?, ?)'
 const placeOutlier =
   'UPDATE events SET outcome = ?, pos = ?, state_before = ?, state_after = ?, reject_reason = ? WHERE nid = ?'
-const updateHeader = 'UPDATE room SET extremities = ?, current_group = ?, pos = ?, told_pos = ?'
+const updateHeader = 'UPDATE room SET extremities = ?, current_group = ?, pos = ?, told_pos = ?, sticky_until = ?'
 
 export class Transactor {
   readonly #storage: DurableObjectStorage
@@ -121,13 +122,22 @@ export class Transactor {
     migrate(this.#storage, migrations)
     const query = "INSERT INTO room(id, room_id, room_version, extremities, pos, told_pos) VALUES (1, ?, ?, '[]', 0, 0)"
     this.#sql.exec(query, roomId, rules.version)
-    this.#reader.noteHeader({ roomId, rules, extremities: [], currentGroup: undefined, pos: 0, toldPos: 0 })
+    this.#reader.noteHeader({
+      roomId,
+      rules,
+      extremities: [],
+      currentGroup: undefined,
+      pos: 0,
+      toldPos: 0,
+      stickyUntil: 0,
+    })
   }
 
-  setHeader(change: Partial<Pick<Header, 'extremities' | 'currentGroup' | 'pos' | 'toldPos'>>): void {
+  setHeader(change: Partial<Omit<Header, 'roomId' | 'rules'>>): void {
     const header = { ...this.#reader.header(), ...change }
     const extremities = JSON.stringify(header.extremities)
-    this.#sql.exec(updateHeader, extremities, header.currentGroup ?? null, header.pos, header.toldPos)
+    const { pos, toldPos, stickyUntil } = header
+    this.#sql.exec(updateHeader, extremities, header.currentGroup ?? null, pos, toldPos, stickyUntil)
     this.#reader.noteHeader(header)
   }
 
@@ -224,10 +234,10 @@ export class Transactor {
   }
 
   addDelayed(event: NewDelayed): void {
-    const { delayId, sender, deviceId, txnId, type, stateKey, content, delay, sendAt } = event
+    const { delayId, sender, deviceId, txnId, type, stateKey, content, delay, sendAt, stickyDuration } = event
     this.#sql.exec(
-      'INSERT INTO delayed_events(delay_id, sender, device_id, txn_id, type, state_key, content, delay, send_at) ' +
-        'VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)',
+      'INSERT INTO delayed_events(delay_id, sender, device_id, txn_id, type, state_key, content, delay, send_at, ' +
+        'sticky_duration) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
       delayId,
       sender,
       deviceId,
@@ -237,6 +247,7 @@ export class Transactor {
       content,
       delay,
       sendAt,
+      stickyDuration ?? null,
     )
   }
 

@@ -20,7 +20,7 @@ import type { RoomId } from '#protocol/identifiers/room-id.ts'
 import type { SinceToken } from '#protocol/sync/since-token.ts'
 
 import type { Sql } from '../shared/sql.ts'
-import type { ListFacts } from './sliding/room-facts.ts'
+import { type ListFacts, noteSticky, type StickyFacts } from './sliding/room-facts.ts'
 import { advance, type Stream } from './stream.ts'
 
 export type Membership = 'join' | 'invite' | 'knock' | 'leave' | 'ban'
@@ -34,6 +34,19 @@ export interface RoomVersion {
   readonly typing: number
 }
 
+/** Sticky events that a holder has not heard of though the room was served beyond them (room/sticky/sticky-slice.ts). */
+export interface StickyRest {
+  /** Those after this position of the room… */
+  readonly after: number
+  /** …without these. */
+  readonly shown: readonly number[]
+}
+
+/** What the holder of a token has heard of a room. */
+export interface Heard extends RoomVersion {
+  readonly sticky?: StickyRest
+}
+
 /** What a room tells; all of it read in one turn of the room. */
 export interface RoomChange extends RoomVersion {
   readonly roomId: RoomId
@@ -42,14 +55,16 @@ export interface RoomChange extends RoomVersion {
   readonly facts?: ListFacts | undefined
 }
 
-export interface ServedRoom extends RoomVersion {
+export interface ServedRoom extends Heard {
   readonly roomId: RoomId
+  /** What is sticky there by now. */
+  readonly stickyFacts?: StickyFacts | undefined
 }
 
 /** A room whose slice could not be read, and where the next slice shall begin: null from the beginning. */
 export interface FailedRoom {
   readonly roomId: RoomId
-  readonly from: RoomVersion | null
+  readonly from: Heard | null
 }
 
 // A type alias, since an interface has no index signature and so is no row of the database.
@@ -152,29 +167,33 @@ function typingAfter(row: RoomVersion, change: RoomVersion): number {
   return Math.max(row.typing, change.typing)
 }
 
-function insertMark(sql: Sql, roomId: RoomId, at: number, known: RoomVersion, served?: RoomVersion): void {
+function insertMark(sql: Sql, roomId: RoomId, at: number, known: RoomVersion, served?: Heard): void {
   sql.exec(
-    'INSERT INTO marks(room_id, at, pos, typing, served_pos, served_typing) VALUES (?, ?, ?, ?, ?, ?)',
+    'INSERT INTO marks(room_id, at, pos, typing, served_pos, served_typing, served_sticky) VALUES (?, ?, ?, ?, ?, ?, ?)',
     roomId,
     at,
     known.pos,
     known.typing,
     served?.pos ?? null,
     served?.typing ?? null,
+    served?.sticky ? JSON.stringify(served.sticky) : null,
   )
 }
 
 /** What the holder of a token has heard of a room; null for nothing. */
-export function heardOf(sql: Sql, roomId: RoomId, token: SinceToken): RoomVersion | null {
+export function heardOf(sql: Sql, roomId: RoomId, token: SinceToken): Heard | null {
   if (token.served !== 0) {
     const [own] = sql
-      .exec<{ pos: number | null; typing: number | null }>(
-        'SELECT served_pos AS pos, served_typing AS typing FROM marks WHERE room_id = ? AND at = ?',
+      .exec<{ pos: number | null; typing: number | null; sticky: string | null }>(
+        'SELECT served_pos AS pos, served_typing AS typing, served_sticky AS sticky FROM marks WHERE room_id = ? AND at = ?',
         roomId,
         token.served,
       )
       .toArray()
-    if (own && own.pos !== null && own.typing !== null) return own.pos < 0 ? null : { pos: own.pos, typing: own.typing }
+    if (own && own.pos !== null && own.typing !== null) {
+      const sticky = own.sticky === null ? {} : { sticky: JSON.parse(own.sticky) }
+      return own.pos < 0 ? null : { pos: own.pos, typing: own.typing, ...sticky }
+    }
   }
   const [known] = sql
     .exec<{ pos: number; typing: number }>(
@@ -203,17 +222,19 @@ export function commitServed(
     // What a room told since may be newer than the slice. The typing list has no order, so then what was told stands,
     // and the holder will compare again: the room's change lies after `read`.
     const typing = row.changed_at > read ? row.typing : slice.typing
-    if (pos !== row.pos || slice.typing !== row.typing) {
+    // With a rest of sticky events the holder has to ask again, though it has heard the room to its end.
+    if (pos !== row.pos || slice.typing !== row.typing || slice.sticky) {
       sql.exec('UPDATE rooms SET pos = ?, typing = ?, changed_at = ? WHERE room_id = ?', pos, typing, at, slice.roomId)
     }
     insertMark(sql, slice.roomId, at, { pos, typing }, slice)
+    if (slice.stickyFacts) noteSticky(sql, slice.roomId, at, slice.stickyFacts)
   }
   for (const { roomId, from } of failed) {
     const row = roomRow(sql, roomId)
     if (!row) continue
     sql.exec('UPDATE rooms SET changed_at = ? WHERE room_id = ?', at, roomId)
     // Nothing but the membership was new: only a slice from the beginning is sure to be asked for again.
-    const behind = from !== null && (from.pos < row.pos || from.typing !== row.typing)
+    const behind = from !== null && (from.pos < row.pos || from.typing !== row.typing || from.sticky !== undefined)
     insertMark(sql, roomId, at, row, behind ? from : { pos: -1, typing: 0 })
   }
   return at

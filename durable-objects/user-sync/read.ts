@@ -24,7 +24,7 @@ import {
 import { type DeviceLists, deviceListsAfter } from './device-lists.ts'
 import { seeDevice } from './devices.ts'
 import { getFilter } from './filters.ts'
-import { heardOf, type Membership, type RoomVersion } from './marks.ts'
+import { type Heard, heardOf, type Membership, type RoomVersion } from './marks.ts'
 import { type PresenceEvent, presenceAfter } from './presence.ts'
 import { profileChangesAfter } from './profile-changes.ts'
 import { dayOf } from './prune.ts'
@@ -36,7 +36,7 @@ export interface RoomToServe {
   readonly roomId: RoomId
   readonly membership: Membership
   /** What the holder has heard: null to begin anew. */
-  readonly from: RoomVersion | null
+  readonly from: Heard | null
   readonly known: RoomVersion
   /** False: the room has nothing new, only its account data changed. */
   readonly changed: boolean
@@ -181,8 +181,9 @@ function roomsToServe(
   })
 }
 
-function isBehind(heard: RoomVersion | null, row: RoomRow, token: SinceToken): boolean {
-  return heard === null || heard.pos < row.pos || heard.typing !== row.typing || row.membership_at > token.read
+function isBehind(heard: Heard | null, row: RoomRow, token: SinceToken): boolean {
+  if (heard === null || heard.sticky !== undefined) return true
+  return heard.pos < row.pos || heard.typing !== row.typing || row.membership_at > token.read
 }
 
 /** Rooms that changed after a position, and further ones by ID. */

@@ -249,12 +249,12 @@ export class UserSyncDO extends DurableObject<Env> {
   /** The same for sliding sync. */
   async #slide({ wait, ...asked }: SlidingRequest & { wait: boolean }): Promise<Response> {
     const read = await this.readSliding(asked)
-    const { deviceId, connId, toDeviceSince } = asked
+    const { deviceId, connId, toDeviceSince, stickySince } = asked
     const keys = read.ok && read.extensions.e2ee !== undefined
     const isOwed = keys && this.#owed.delete(deviceId)
     if (!wait || !read.ok || hasSlidingNews(read) || isOwed) return Response.json(read)
     const { connection, pos, turn } = read
-    const waiter = { deviceId, connId, toDeviceSince, connection, pos, turn, keys }
+    const waiter = { deviceId, connId, toDeviceSince, stickySince, connection, pos, turn, keys }
     const webSocket = addWaiter(this.ctx, waiter, Date.now())
     const idle = encodeURIComponent(JSON.stringify(idleOf(read)))
     return new Response(null, { status: 101, webSocket, headers: { [slidingIdleHeader]: idle } })

@@ -4,6 +4,7 @@ import { parseRoomEventFilter } from '#protocol/filters/parse-filter.ts'
 import { parseServerName, type ServerName } from '#protocol/identifiers/server-name.ts'
 import { parseUserId, type UserId } from '#protocol/identifiers/user-id.ts'
 import { isObject, type JsonObject, own } from '#protocol/json/json.ts'
+import { maxStickyDuration, parseStickyDuration } from '#protocol/sticky-events.ts'
 import * as v from 'valibot'
 
 import { refuse } from '../refusal.ts'
@@ -35,6 +36,17 @@ export function wholeNumber(query: URLSearchParams, name: string, otherwise: num
   if (text === null) return otherwise
   if (!/^\d{1,15}$/.test(text)) return refuse('invalid_param', `${name} must be a whole number`)
   return Math.min(Number(text), most)
+}
+
+/** How long an event is to be sticky, if at all, in ms. MSC4354 (unstable). */
+export function stickyDuration(query: URLSearchParams): { readonly stickyDuration?: number } {
+  const name = 'org.matrix.msc4354.sticky_duration_ms'
+  const text = query.get(name)
+  if (text === null) return {}
+  const duration = parseStickyDuration(text)
+  return duration === undefined
+    ? refuse('invalid_param', `${name} must be a whole number from 0 to ${maxStickyDuration}`)
+    : { stickyDuration: duration }
 }
 
 /** The moment `ts` of a query, in milliseconds since 1970. */

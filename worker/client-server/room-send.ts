@@ -8,7 +8,7 @@ import { limitUser } from '../middleware/rate-limit.ts'
 import { type Call, operation } from '../operation.ts'
 import { refuse } from '../refusal.ts'
 import { roomOf, unwrapAsMember } from '../rooms.ts'
-import { jsonObject } from './parameters.ts'
+import { jsonObject, stickyDuration } from './parameters.ts'
 
 // The body may be missing where a delayed event is sent again under its transaction ID, and only there.
 const options = {
@@ -37,14 +37,16 @@ type Asked = Call<'/:roomId/:eventType', 'accessToken', JsonObject>
 
 async function send(call: Asked, txn: { readonly txnId?: string }) {
   const { env, settings, requester, path, query, body: content } = call
-  const delay = delayOf(query)
-  if (delay !== undefined) return sendLater(env, requester, { ...path, type: path.eventType, ...txn, content, delay })
+  const [delay, sticky] = [delayOf(query), stickyDuration(query)]
+  if (delay !== undefined) {
+    return sendLater(env, requester, { ...path, type: path.eventType, ...txn, content, delay, ...sticky })
+  }
   limitUser('message', requester.userId, settings)
   const room = roomOf(env, path.roomId)
   const from = { sender: requester.userId, deviceId: requester.deviceId, ...txn }
   if (path.eventType !== 'm.room.redaction') {
     const [sent] = await Promise.all([
-      room.sendEvent({ ...from, type: path.eventType, content }),
+      room.sendEvent({ ...from, type: path.eventType, content, ...sticky }),
       path.eventType === 'm.room.encrypted' && tellOfRoomKey(env, requester, content),
     ])
     const { event_id } = unwrapAsMember(sent)

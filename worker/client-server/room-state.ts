@@ -15,7 +15,7 @@ import { refuseBanned } from '../policy-lists.ts'
 import { Refusal, refuse } from '../refusal.ts'
 import { resolveAlias, roomOf, unwrapAsMember } from '../rooms.ts'
 import { settingsOf } from '../settings.ts'
-import { jsonObject } from './parameters.ts'
+import { jsonObject, stickyDuration } from './parameters.ts'
 
 const options = { id: 'setRoomStateWithKey', auth: 'accessToken', body: jsonObject, guests: true, r0: true } as const
 
@@ -49,14 +49,16 @@ async function setState(who: Joiner, place: Place, content: JsonObject, query: U
   const { env, requester } = who
   const { roomId, eventType: type, stateKey } = place
   const sender = requester.userId
-  const delay = delayOf(query)
-  if (delay !== undefined) return sendLater(env, requester, { roomId, type, stateKey, content, delay })
+  const [delay, sticky] = [delayOf(query), stickyDuration(query)]
+  if (delay !== undefined) return sendLater(env, requester, { roomId, type, stateKey, content, delay, ...sticky })
   limitUser('message', sender, settingsOf(env))
   if (type === 'm.room.create') refuse('bad_state', 'A room is created once')
   if (type === 'm.room.member') return setMember(who, place, content)
   if (type === 'm.room.canonical_alias' && stateKey === '') await checkAliases(env, roomId, sender, content)
   if (type === 'm.room.power_levels' && stateKey === '') await checkCreators(env, roomId, sender, content)
-  const { event_id } = unwrapAsMember(await roomOf(env, roomId).sendEvent({ sender, type, stateKey, content }))
+  const { event_id } = unwrapAsMember(
+    await roomOf(env, roomId).sendEvent({ sender, type, stateKey, content, ...sticky }),
+  )
   if (type === 'm.room.guest_access' && stateKey === '' && own(content, 'guest_access') !== 'can_join') {
     await removeGuests(env, roomId, sender)
   }

@@ -31,6 +31,7 @@ export const slidingSync = operation(
     oneOf(query, 'set_presence', ['offline', 'online', 'unavailable'])
     const deadline = Date.now() + wholeNumber(query, 'timeout', Math.min(body.timeout ?? 0, longestWait), longestWait)
     const pos = query.get('pos') || body.pos || undefined
+    let stickySince = body.extensions?.['org.matrix.msc4354.sticky_events']?.since ?? undefined
     const request = {
       deviceId,
       connId: body.conn_id ?? '',
@@ -41,7 +42,12 @@ export const slidingSync = operation(
     let setbacks = 0
     const pause = () => sleep(Math.min(firstPause * 2 ** setbacks++, deadline - Date.now()))
     for (;;) {
-      const news = await waitForSlidingNews(env, userId, request, Math.max(0, deadline - Date.now()))
+      const news = await waitForSlidingNews(
+        env,
+        userId,
+        { ...request, stickySince },
+        Math.max(0, deadline - Date.now()),
+      )
       if (news.kind === 'idle') return idleAnswer(news.idle)
       if (news.kind === 'again') {
         if (news.lost) await pause()
@@ -71,6 +77,8 @@ export const slidingSync = operation(
       if (next === null) return read.isInitial ? refuse('unknown_pos') : idleAnswer(idleOf(read))
       if (isShown) return slidingAnswer({ env, userId }, read, gathered, told, next)
       if (Date.now() >= deadline) return idleAnswer(idleOf(read))
+      // What there was, such as events of somebody who is ignored, is not looked at again.
+      stickySince = gathered.sticky?.nextBatch ?? stickySince
       if (gathered.hasFailures) await pause()
     }
   },

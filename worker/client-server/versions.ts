@@ -32,6 +32,8 @@ const unstableFeatures = {
   // `?org.matrix.msc3981.recurse`, and tokens to sign in another client.
   'org.matrix.msc3981': true,
   'org.matrix.msc3882': true,
+  // Sticky events, over both ways of syncing.
+  'org.matrix.msc4354': true,
   // Events that are sent later.
   'org.matrix.msc4140': true,
   // Account data can be deleted; the settings of a device go with it; histories are filtered by relations.

@@ -99,7 +99,7 @@ const dayMs = 24 * 3_600_000
 async function versionOf(env: Env, roomId: RoomId): Promise<RoomVersion | undefined> {
   const known = versions.get(roomId, Date.now())
   if (known) return known
-  const asked = await roomOf(env, roomId).version()
+  const asked = await roomOf(env, roomId).version({ forEvents: true })
   if (asked.ok && asked.isCertain) versions.set(roomId, asked.version, Date.now() + dayMs)
   return asked.ok ? asked.version : undefined
 }

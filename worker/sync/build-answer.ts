@@ -100,7 +100,7 @@ function saysNothing(room: JsonObject): boolean {
   return own(room, 'summary') === undefined && eventLists.every((name) => eventsOf(room, name).length === 0)
 }
 
-const eventLists = ['timeline', 'state', 'state_after', 'ephemeral'] as const
+const eventLists = ['timeline', 'state', 'state_after', 'msc4354_sticky', 'ephemeral'] as const
 
 function eventsOf(room: JsonObject, name: string): readonly JsonValue[] {
   const list = own(room, name)
@@ -110,7 +110,7 @@ function eventsOf(room: JsonObject, name: string): readonly JsonValue[] {
 
 function pickEventFields(room: JsonObject, fields: readonly (readonly string[])[]): JsonObject {
   const picked: Record<string, JsonValue | undefined> = { ...room }
-  for (const name of ['timeline', 'state', 'state_after']) {
+  for (const name of ['timeline', 'state', 'state_after', 'msc4354_sticky']) {
     const list = own(room, name)
     if (!isObject(list)) continue
     picked[name] = {

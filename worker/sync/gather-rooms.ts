@@ -73,8 +73,9 @@ export async function gatherRooms(
       // A room that knows nothing of itself any more was purged.
       if (!slice?.ok) continue
       if (slice.memberChanges) memberChanges.push(slice.memberChanges)
-      if (slice.pos !== known.pos || slice.typing !== known.typing) {
-        served.push({ roomId, pos: slice.pos, typing: slice.typing })
+      const sticky = 'sticky' in slice && slice.sticky ? { sticky: slice.sticky } : {}
+      if (slice.pos !== known.pos || slice.typing !== known.typing || sticky.sticky) {
+        served.push({ roomId, pos: slice.pos, typing: slice.typing, stickyFacts: slice.stickyFacts, ...sticky })
       }
       if (slice.section !== 'none') await take({ roomId, section: slice.section, room: slice.room, accountData })
     }

@@ -14,10 +14,12 @@ import type { MemberChanges } from '../../durable-objects/room/member-changes.ts
 import type { SlidingSlice } from '../../durable-objects/room/sliding/sliding-slice.ts'
 import { limiter } from '../../durable-objects/shared/limit.ts'
 import type { GivenSlice } from '../../durable-objects/user-sync/sliding/commit-sliding.ts'
+import type { StickyRoom } from '../../durable-objects/user-sync/sliding/read-sticky.ts'
 import type { SlidingRead, SlidingRoom } from '../../durable-objects/user-sync/sliding/sliding-read.ts'
 import type { Env } from '../env.ts'
 import { roomOf } from '../rooms.ts'
 import { peopleIn } from './profile-updates.ts'
+import { type GatheredSticky, gatherSticky, withoutShown } from './gather-sticky.ts'
 
 const atOnce = 40
 /** Pauses in ms before a room is asked again: an object that moves or restarts is back within this. */
@@ -32,6 +34,7 @@ export interface GatheredSliding {
   readonly rooms: Readonly<Record<string, JsonObject>>
   readonly receipts: Readonly<Record<string, JsonObject>>
   readonly typing: Readonly<Record<string, JsonObject>>
+  readonly sticky: GatheredSticky | undefined
   readonly memberChanges: readonly MemberChanges[]
   /** For the profiles extension: who is shown that the client may not know yet, and rooms of which it needs all. */
   readonly people: ReadonlySet<string>
@@ -84,12 +87,27 @@ export async function gatherSliding(env: Env, reader: SlidingReader, read: Slidi
     if (!changes) throw new Error('a room did not say who came and went')
     return changes
   }
-  const [memberChanges] = await Promise.all([
+  const askSticky = ({ roomId, after, upTo }: StickyRoom, limit: number) =>
+    retried(roomId, () => {
+      const ignoredUsers = withoutSelf(read.ignoredUsers, reader.userId)
+      return roomOf(env, roomId).stickyEvents({
+        reader: reader.userId,
+        deviceId: reader.deviceId,
+        after,
+        upTo,
+        limit,
+        ignoredUsers,
+      })
+    })
+  const [memberChanges, sticky] = await Promise.all([
     Promise.all(read.memberRooms.map((asked) => limited(() => askMembers(asked)))),
+    gatherSticky(read, (room, limit) => limited(() => askSticky(room, limit))),
     Promise.all(read.rooms.map((asked) => limited(() => ask(asked)))),
   ])
+  if (sticky?.hasFailures) hasFailures = true
   const shown = { rooms: rooms ?? {}, receipts: receipts ?? {}, typing: typing ?? {} }
-  return { ...shown, memberChanges, people, newRooms, slices, hasFailures }
+  const others = { sticky: withoutShown(sticky, shown.rooms), memberChanges, people, newRooms }
+  return { ...shown, ...others, slices, hasFailures }
 }
 
 function sliceRequest({ userId, deviceId }: SlidingReader, read: SlidingRead, asked: SlidingRoom) {

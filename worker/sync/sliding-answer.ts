@@ -9,6 +9,7 @@ import type { SlidingRead } from '../../durable-objects/user-sync/sliding/slidin
 import type { SettingVariables } from '../setting-variables.ts'
 import { accountDataEvents } from './build-answer.ts'
 import type { GatheredSliding } from './gather-sliding.ts'
+import type { GatheredSticky } from './gather-sticky.ts'
 import { threadSubscriptionsJson } from './thread-subscriptions-json.ts'
 
 /** The answer to a poll in which nothing happened: the client keeps its position. */
@@ -77,11 +78,16 @@ function extensionsJson(asker: Asker, read: SlidingRead, gathered: GatheredSlidi
     ...(extensions.accountData ? { account_data: accountDataJson(asker, read) } : {}),
     ...(extensions.receipts ? { receipts: { rooms: gathered.receipts } } : {}),
     ...(extensions.typing ? { typing: { rooms: gathered.typing } } : {}),
+    ...(gathered.sticky ? { 'org.matrix.msc4354.sticky_events': stickyJson(gathered.sticky) } : {}),
     ...(read.threads.changes.length > 0
       ? { 'io.element.msc4308.thread_subscriptions': threadsJson(read.threads) }
       : {}),
     ...(Object.keys(profiles).length > 0 ? { 'org.matrix.msc4262.profiles': { users: profiles } } : {}),
   }
+}
+
+function stickyJson({ rooms, nextBatch }: GatheredSticky): JsonObject {
+  return { next_batch: nextBatch, rooms: Object.fromEntries([...rooms].map(([id, events]) => [id, { events }])) }
 }
 
 function threadsJson({ changes, end }: SlidingRead['threads']): JsonObject {
@@ -105,9 +111,10 @@ function accountDataJson({ env, userId }: Asker, { accountData, roomAccountData,
 /** Whether an answer has anything to say beside what stands in every answer. */
 export function saysSomething(read: SlidingRead, gathered: GatheredSliding, told: Told): boolean {
   const { changed, left } = told.deviceLists
-  const { rooms, receipts, typing } = gathered
+  const { rooms, receipts, typing, sticky } = gathered
   return (
     read.isInitial ||
+    (sticky?.rooms.size ?? 0) > 0 ||
     read.accountData.length + read.roomAccountData.length + read.toDevice.events.length > 0 ||
     changed.length + left.length > 0 ||
     read.threads.changes.length > 0 ||

@@ -80,6 +80,9 @@ const extensions = v.object({
   'org.matrix.msc4262.profiles': nullable(
     v.object({ ...scope.entries, fields: nullable(v.pipe(v.array(name), v.maxLength(mostProfileFields))) }),
   ),
+  'org.matrix.msc4354.sticky_events': nullable(
+    v.object({ enabled: nullable(v.boolean()), limit: nullable(v.number()), since: nullable(v.string()) }),
+  ),
 })
 
 export const slidingBody = v.object({
@@ -117,6 +120,7 @@ function filtersOf({ is_invited: isInvited, ...rest }: Filters): ListFilters {
 
 function extensionsOf(wanted: NonNullable<SlidingBody['extensions']>): Extensions {
   const { to_device: toDevice, e2ee, 'io.element.msc4308.thread_subscriptions': threads } = wanted
+  const sticky = wanted['org.matrix.msc4354.sticky_events']
   return {
     ...(toDevice?.enabled === true ? { toDevice: { limit: limitOf(toDevice.limit) } } : {}),
     ...(e2ee?.enabled === true ? { e2ee: true as const } : {}),
@@ -125,6 +129,7 @@ function extensionsOf(wanted: NonNullable<SlidingBody['extensions']>): Extension
     typing: scopeOf(wanted.typing),
     ...(threads?.enabled === true ? { threads: { limit: limitOf(threads.limit) } } : {}),
     ...profilesOf(wanted['org.matrix.msc4262.profiles']),
+    ...(sticky?.enabled === true ? { sticky: { limit: limitOf(sticky.limit) } } : {}),
   }
 }
 

@@ -26,6 +26,8 @@ export interface DelayRequest {
   readonly content: JsonObject
   /** Milliseconds from now. */
   readonly delay: number
+  /** How long it is sticky once it is sent, in ms. */
+  readonly stickyDuration?: number | undefined
 }
 
 export type DelayedAction = 'send' | 'cancel' | 'restart'
@@ -68,6 +70,7 @@ type Row = {
   reason: 'delay' | 'action' | 'error' | null
   event_id: string | null
   error: string | null
+  sticky_duration: number | null
 }
 
 const maxContent = 60_000
@@ -75,13 +78,14 @@ const maxContent = 60_000
 const remembered = 24 * 60 * 60_000
 
 const columns =
-  'delay_id, sender, device_id, type, state_key, content, delay, send_at, finalised_at, outcome, reason, event_id, error'
+  'delay_id, sender, device_id, type, state_key, content, delay, send_at, finalised_at, outcome, reason, event_id, error, ' +
+  'sticky_duration'
 
 /** Notes an event to be sent. The same transaction of the same device is noted once. */
 export function delayEvent(room: Room, request: DelayRequest, now: number): Outcome<{ delay_id: string }> {
   const { reader, transactor } = room
   if (!reader.isKnown()) return fail('unknown_room')
-  const { sender, deviceId, txnId, type, stateKey, content, delay, delayId } = request
+  const { sender, deviceId, txnId, type, stateKey, content, delay, delayId, stickyDuration } = request
   if (reader.membership(sender) !== 'join') return fail('not_in_room')
   if (type === 'm.room.create') return fail('event_not_allowed', 'A room is created once')
   const text = JSON.stringify(content)
@@ -103,6 +107,7 @@ export function delayEvent(room: Room, request: DelayRequest, now: number): Outc
       content: text,
       delay,
       sendAt: now + delay,
+      stickyDuration,
     })
     return { ok: true as const, delay_id: delayId }
   })
@@ -170,7 +175,9 @@ function sendDelayed(
   const { delay_id: delayId, sender, type, state_key: stateKey } = row
   const content: JsonObject = JSON.parse(row.content)
   const done = room.transactor.turn((): Outcome<{ written: Outcome<Written> }> => {
-    const request = { sender, deviceId: row.device_id, type, content, ...(stateKey === null ? {} : { stateKey }) }
+    const stickyDuration = row.sticky_duration ?? undefined
+    const state = stateKey === null ? {} : { stateKey }
+    const request = { sender, deviceId: row.device_id, type, content, stickyDuration, ...state }
     const written = silenced.has(sender)
       ? fail('forbidden', 'Who wanted it sent may not send any more')
       : sendEvent(room, identity, request, now)

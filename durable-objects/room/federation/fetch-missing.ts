@@ -232,11 +232,12 @@ async function stateAt(
  * Fetches what is missing before events that are here already: of the time in which this server was in the room nothing
  * shall be missing. What came before that is fetched when somebody reads that far (backfill.ts).
  */
-async function fillHoles({ room, requests, budget }: Errand): Promise<void> {
+async function fillHoles({ room, requests, budget, stored }: Errand): Promise<void> {
   const failed = new Set<EventId>()
+  const { pos } = room.reader.header()
   while (budget.left > 0) {
     const hole = holesSinceEntry(room, maxHoles).find(({ eventId }) => !failed.has(eventId))
-    if (!hole) return
+    if (!hole) break
     for (const server of rotated([...room.reader.serversIn()], hole.tries, room)) {
       budget.left--
       if (await fillAlone({ room, requests }, server, hole.eventId)) break
@@ -248,6 +249,8 @@ async function fillHoles({ room, requests, budget }: Errand): Promise<void> {
     failed.add(hole.eventId)
     noteHoleTry(room, hole.eventId)
   }
+  // Of the past, clients hear at once of what is sticky.
+  if (room.reader.header().pos !== pos) stored([])
 }
 
 /** Most holes are one event, and what it builds on is here. */

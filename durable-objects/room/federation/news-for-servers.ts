@@ -15,6 +15,7 @@ import { signatureKeyIds } from '#protocol/signing/sign-json.ts'
 import { horizonOf, isOver } from '../retention/expiry.ts'
 import type { Room } from '../room.ts'
 import { serverSightOf } from '../server-visibility.ts'
+import { newcomersToSticky, stickyFor } from '../sticky/sticky-news.ts'
 import type { Nid } from '../stored-event.ts'
 import { entriesAfter } from './holes.ts'
 import { farewells, partedBy, serverOf } from './parted-servers.ts'
@@ -97,7 +98,12 @@ export class NewsForServers {
     const after = this.told
     if (after === pos) return
     const destinations = destinationsOf(this.#room, after)
-    if (destinations.length > 0) await this.#tell({ roomId, after, pos, destinations })
+    const newcomers = newcomersToSticky(this.#room, after, Date.now())
+    const others = newcomers ? destinations.filter((server) => !newcomers.servers.includes(server)) : destinations
+    if (others.length > 0) await this.#tell({ roomId, after, pos, destinations: others })
+    if (newcomers) {
+      await this.#tell({ roomId, after: newcomers.after, pos, destinations: newcomers.servers, again: true })
+    }
     this.#told = pos
   }
 }
@@ -125,7 +131,8 @@ function destinationsOf(room: Room, after: number): ServerName[] {
 /**
  * What the sender sends to one server: our events after a position, in the room's order, the position up to which that is
  * all, and whether there is more. Of each event the server hears if it was in the room then, or if the event is about one of its users: not of what
- * was said before it came, however far back a sender that has lost its memory asks, but of all until it left. A server that
+ * was said before it came, however far back a sender that has lost its memory asks, but of all until it left. While it is in the room, it also hears of what
+ * is sticky (sticky/sticky-news.ts). A server that
  * the event finds to have left (parted-servers.ts) gets what a redaction leaves of it; so does one that has to hear that we
  * left.
  */
@@ -136,7 +143,7 @@ export function pdusFor(
   const { reader } = room
   if (!reader.isKnown()) return { pdus: [], upTo: after, more: false }
   const { pos } = reader.header()
-  const chosen = [...chosenFor(room, destination, after)]
+  const chosen = withSticky(room, [...chosenFor(room, destination, after)], destination, after)
   const page = chosen.toReversed().slice(0, limit)
   const more = page.length < chosen.length
   const upTo = more ? (page.at(-1)?.pos ?? after) : pos
@@ -154,6 +161,15 @@ interface Chosen {
   readonly nid: Nid
   readonly pos: number
   readonly isWhole: boolean
+}
+
+/** The chosen and what is sticky, newest first. */
+function withSticky(room: Room, chosen: readonly Chosen[], destination: ServerName, after: number): readonly Chosen[] {
+  const sticky = stickyFor(room, destination, after, Date.now())
+  if (sticky.length === 0) return chosen
+  const whole = new Map([...chosen, ...sticky].map(({ nid, pos }) => [nid, pos]))
+  const isWhole = new Set([...chosen.filter((each) => each.isWhole), ...sticky].map(({ nid }) => nid))
+  return [...whole].map(([nid, pos]) => ({ nid, pos, isWhole: isWhole.has(nid) })).sort((a, b) => b.pos - a.pos)
 }
 
 /**

@@ -23,6 +23,8 @@ import { applyRedactions } from '../redactions.ts'
 import { noteRelation } from '../relations.ts'
 import { type Room, stateLookup } from '../room.ts'
 import { editedBy, noteSearchable, noteUnsaid } from '../search/search-index.ts'
+import { noteSticky, reconsiderSticky } from '../sticky/sticky-events.ts'
+import { unstick } from '../sticky/sticky-rows.ts'
 import { type EventOutcome, type GroupId, type Nid, outcomes, type StoredEvent } from '../stored-event.ts'
 import { authFault, stateFault } from './receive-pdu.ts'
 
@@ -151,6 +153,7 @@ export function finishReplay(room: Room): UserId[] | undefined {
   transactor.noteMergedState(pos, to)
   reader.partial.end(pos)
   for (const event of flipped) followUp(room, event)
+  reconsiderSticky(room)
   return changed
 }
 
@@ -179,9 +182,12 @@ function followUp(room: Room, event: StoredEvent): void {
   if (event.outcome === outcomes.accepted) {
     noteRelation(room, event)
     noteSearchable(room, event, false)
+    noteSticky(room, event, 'live')
     applyRedactions(room, event, 'live')
     return
   }
+  unstick(room, event)
+  noteSticky(room, event, 'live')
   room.transactor.removeRelation(event)
   room.transactor.removeSearchText(event.nid)
   noteUnsaid(room, event, editedBy(room, event))

@@ -11,6 +11,7 @@ import type { RoomAbout } from '#protocol/sliding-sync/room-list.ts'
 
 import type { ListFacts } from '../../user-sync/sliding/room-facts.ts'
 import type { Room } from '../room.ts'
+import { stickyFacts } from '../sticky/sticky-rows.ts'
 import type { StoredEvent } from '../stored-event.ts'
 import { strippedStateAt, strippedStateFromOutside } from '../stripped-state.ts'
 import { viewOf } from '../visibility.ts'
@@ -44,7 +45,7 @@ export function listFacts(room: Room, user: UserId, now: number): ListFacts | un
   if (!outside && reader.membership(user) === 'join') {
     // Most who are told are joined: their member events need not be looked at.
     const { bump, about } = sharedFacts(room, now)
-    return { bump: bump || joinedAt(room, user, now), state, about }
+    return { bump: bump || joinedAt(room, user, now), state, about, sticky: stickyFacts(room, now).stickyFacts }
   }
   const member = outside ? reader.eventOf(outside.eventNid) : reader.current('m.room.member', user)
   if (!member) return undefined

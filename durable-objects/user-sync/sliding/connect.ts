@@ -20,6 +20,7 @@ export interface SlidingWaiter {
   readonly connection: number
   readonly pos: string
   readonly toDeviceSince: string | undefined
+  readonly stickySince: string | undefined
   readonly turn: number
   /** Whether the answer will tell of the device's keys. */
   readonly keys: boolean
@@ -35,11 +36,11 @@ export function connect(
   now: number,
 ): SlidingRead | Failure {
   const { sql, stream } = state
-  const { deviceId, connId, params, pos, toDeviceSince } = request
+  const { deviceId, connId, params, pos, toDeviceSince, stickySince } = request
   const keys = seeDevice(sql, deviceId, dayOf(now))
   if (!keys) return fail('unknown_token')
   const turn = request.turn ?? state.turns.next(now)
-  const asked = { deviceId, toDeviceSince, keys, turn, today: dayOf(now) }
+  const asked = { deviceId, toDeviceSince, stickySince, keys, turn, now, today: dayOf(now) }
   if (pos === undefined) {
     if (params === undefined) return fail('unknown_pos')
     return readSliding(state, beginConnection(sql, { deviceId, connId, params }, dayOf(now)), asked)

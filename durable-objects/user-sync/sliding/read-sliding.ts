@@ -23,6 +23,7 @@ import type { Stream } from '../stream.ts'
 import { acknowledgeToDevice, type ToDeviceEvent, toDeviceAfter } from '../to-device.ts'
 import { type Connection, type Given, type GivenMemory, setIdle } from './connections.ts'
 import { type SubscriptionsPage, subscriptionsPage } from './list-subscriptions.ts'
+import { readSticky } from './read-sticky.ts'
 import { type IndexedRoom, listContext, type RoomIndex } from './room-index.ts'
 import {
   hasSlidingNews,
@@ -53,6 +54,9 @@ export function readSliding(
   asked: {
     readonly deviceId: string
     readonly toDeviceSince: string | undefined
+    readonly stickySince: string | undefined
+    /** Milliseconds since 1970. */
+    readonly now: number
     readonly keys: DeviceKeys
     readonly turn: number
     readonly today: number
@@ -63,6 +67,11 @@ export function readSliding(
   const { extensions } = params
   const toDevice = readToDevice(state, asked, extensions)
   if (!toDevice.ok) return toDevice
+  const stickyNews = extensions.sticky
+    ? readSticky(state, params, { since: asked.stickySince, now: asked.now })
+    : { ok: true as const, sticky: null }
+  if (!stickyNews.ok) return stickyNews
+  const { sticky } = stickyNews
   const isInitial = connection.answer === 0
   const profiles = readProfiles(state, connection, extensions, asked.today)
   const base = {
@@ -76,18 +85,16 @@ export function readSliding(
     pos: formatPos({ connection: connection.id, answer: connection.answer }, stream.epoch),
     extensions,
     toDevice,
+    sticky,
     keys: asked.keys,
   }
-  if (
-    connection.idle &&
-    profiles.whole.length === 0 &&
-    toDevice.events.length === 0 &&
-    newestPosition(sql) <= connection.idle.upTo
-  ) {
+  const isQuiet = toDevice.events.length === 0 && profiles.whole.length === 0 && (sticky?.rooms.length ?? 0) === 0
+  if (connection.idle && isQuiet && newestPosition(sql) <= connection.idle.upTo) {
     return { ...base, ...nothing, lists: countsOnly(connection.idle.counts) }
   }
   const { wantsProfiles, ...found } = readRooms(state, connection, params, isInitial)
   const deviceLists = extensions.e2ee && !isInitial ? deviceListsAfter(sql, connection.read) : { changed: [], left: [] }
+  const asksFor = found.rooms.length + profiles.fields.length + (sticky?.rooms.length ?? 0)
   const read: SlidingRead = {
     ...base,
     ...found,
@@ -97,7 +104,7 @@ export function readSliding(
     threads: extensions.threads
       ? subscriptionsPage(state, { after: connection.read, upTo: stream.position }, extensions.threads.limit)
       : noThreads,
-    ignoredUsers: found.rooms.length + profiles.fields.length > 0 ? ignoredUsers(sql) : [],
+    ignoredUsers: asksFor > 0 ? ignoredUsers(sql) : [],
     ...getRoomsPushRules(
       sql,
       found.rooms.map(({ roomId }) => roomId),

@@ -11,6 +11,12 @@ import type { RoomAbout } from '#protocol/sliding-sync/room-list.ts'
 import type { Sql } from '../../shared/sql.ts'
 import { advance, type Stream } from '../stream.ts'
 
+/** Where the newest sticky event stands in a room, and until when any may be sticky, in ms since 1970. */
+export interface StickyFacts {
+  readonly pos: number
+  readonly until: number
+}
+
 /** What a room tells, for one user. */
 export interface ListFacts {
   /** Time of the last activity that the user may see, in ms since 1970. */
@@ -21,6 +27,7 @@ export interface ListFacts {
   readonly by?: string | undefined
   /** The user was in the room until somebody else ended that, and has not forgotten it. */
   readonly isRemoved?: boolean | undefined
+  readonly sticky?: StickyFacts | undefined
   /** Absent where nothing is known of the room's state, or it is no longer the user's to know. */
   readonly about?: RoomAbout | undefined
 }
@@ -33,6 +40,8 @@ type FactsRow = {
   about: string | null
   stale: number
   removed: number
+  sticky_pos: number
+  sticky_until: number
 }
 
 /** Notes what a room told at a position of its own. What is older than what is known is passed over. */
@@ -43,21 +52,28 @@ export function noteFacts(
   isStale: boolean,
 ): void {
   const [known] = sql
-    .exec<FactsRow>('SELECT pos, bump, state, by_user, about, stale, removed FROM room_facts WHERE room_id = ?', roomId)
+    .exec<FactsRow>(
+      'SELECT pos, bump, state, by_user, about, stale, removed, sticky_pos, sticky_until FROM room_facts WHERE room_id = ?',
+      roomId,
+    )
     .toArray()
   if (known && known.pos > pos) return
   const about = facts.about === undefined ? (known?.about ?? null) : JSON.stringify(facts.about)
   const by = facts.by ?? null
   const removed = Number(facts.isRemoved === true)
-  const isSame = known?.bump === facts.bump && known.state === facts.state && known.about === about
+  // What is sticky no more expires by itself.
+  const sticky = facts.sticky ?? { pos: known?.sticky_pos ?? 0, until: known?.sticky_until ?? 0 }
+  const isStickySame = known ? known.sticky_pos === sticky.pos && known.sticky_until === sticky.until : sticky.pos === 0
+  const isSame = isStickySame && known?.bump === facts.bump && known.state === facts.state && known.about === about
   if (isSame && known.by_user === by && known.stale === Number(isStale) && known.removed === removed) return
   const at = advance(sql, stream)
   sql.exec(
-    `INSERT INTO room_facts(room_id, pos, bump, bumped_at, state, state_at, by_user, about, stale, removed)
-     VALUES (?1, ?2, ?3, ?4, ?5, ?4, ?6, ?7, ?8, ?9)
+    `INSERT INTO room_facts(room_id, pos, bump, bumped_at, state, state_at, by_user, about, stale, removed,
+       sticky_pos, sticky_at, sticky_until)
+     VALUES (?1, ?2, ?3, ?4, ?5, ?4, ?6, ?7, ?8, ?9, ?10, ?4, ?11)
      ON CONFLICT(room_id) DO UPDATE SET pos = ?2, bump = ?3, bumped_at = iif(bump = ?3, bumped_at, ?4), state = ?5,
        state_at = iif(state = ?5, state_at, ?4), by_user = ?6, about = ?7, stale = ?8,
-       removed = ?9`,
+       removed = ?9, sticky_pos = ?10, sticky_at = iif(sticky_pos = ?10, sticky_at, ?4), sticky_until = ?11`,
     roomId,
     pos,
     facts.bump,
@@ -67,6 +83,22 @@ export function noteFacts(
     about,
     Number(isStale),
     removed,
+    sticky.pos,
+    sticky.until,
+  )
+}
+
+/**
+ * A room was served by `/sync` further than it had told. Where it is known to stand and what is sticky there have to become
+ * known together (read-sticky.ts). `at`: the position at which the former did.
+ */
+export function noteSticky(sql: Sql, roomId: RoomId, at: number, { pos, until }: StickyFacts): void {
+  sql.exec(
+    'UPDATE room_facts SET sticky_pos = ?2, sticky_at = ?3, sticky_until = ?4 WHERE room_id = ?1 AND sticky_pos < ?2',
+    roomId,
+    pos,
+    at,
+    until,
   )
 }
 

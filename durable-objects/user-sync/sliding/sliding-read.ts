@@ -15,6 +15,7 @@ import type { Membership, RoomVersion } from '../marks.ts'
 import type { ToDeviceEvent } from '../to-device.ts'
 import type { Given } from './connections.ts'
 import type { SubscriptionsPage } from './list-subscriptions.ts'
+import type { StickyRead } from './read-sticky.ts'
 
 export interface SlidingRoom {
   readonly roomId: RoomId
@@ -74,6 +75,8 @@ export interface SlidingRead {
   /** Changes of thread subscriptions, newest first. */
   readonly threads: SubscriptionsPage
   readonly profiles: SlidingProfiles
+  /** Where to ask for sticky events; null where they are not wanted. */
+  readonly sticky: StickyRead | null
   readonly keys: DeviceKeys
   readonly ignoredUsers: readonly string[]
   readonly pushRules: StoredPushRules
@@ -92,6 +95,7 @@ export function hasSlidingNews(read: SlidingRead): boolean {
     read.threads.changes.length > 0 ||
     read.profiles.changed.length > 0 ||
     read.profiles.rooms.length > 0 ||
+    (read.sticky?.rooms.length ?? 0) > 0 ||
     read.deviceLists.changed.length > 0 ||
     read.deviceLists.left.length > 0
   )

@@ -20,25 +20,34 @@ describe('what a destination is still to hear', () => {
   it('is over when a transaction reached the latest news', () => {
     const outgoing = new Outgoing()
     outgoing.addRoom(room, 3, 9)
-    expect(outgoing.roomReached(room, 9, false)).toBe(true)
+    expect(outgoing.roomReached(room, { after: 3, upTo: 9, more: false })).toBe(true)
     expect(outgoing.isEmpty).toBe(true)
   })
 
   it('goes on behind a page, and with news that came while a transaction was under way', () => {
     const outgoing = new Outgoing()
     outgoing.addRoom(room, 3, 9)
-    expect(outgoing.roomReached(room, 7, true)).toBe(false)
+    expect(outgoing.roomReached(room, { after: 3, upTo: 7, more: true })).toBe(false)
     outgoing.addRoom(room, 9, 10)
-    expect(outgoing.roomReached(room, 9, false)).toBe(false)
+    expect(outgoing.roomReached(room, { after: 7, upTo: 9, more: false })).toBe(false)
     expect(outgoing.rooms.get(room)).toEqual({ after: 9, pos: 10 })
+  })
+
+  it('goes back to what lies before a transaction that is under way', () => {
+    const outgoing = new Outgoing()
+    outgoing.addRoom(room, 8, 9)
+    outgoing.addRoom(room, 3, 9)
+    expect(outgoing.roomReached(room, { after: 8, upTo: 9, more: false })).toBe(false)
+    expect(outgoing.rooms.get(room)).toEqual({ after: 3, pos: 9 })
+    expect(outgoing.roomReached(room, { after: 3, upTo: 9, more: false })).toBe(true)
   })
 
   it('goes on behind a page, though nobody knew that there is more', () => {
     const outgoing = new Outgoing()
     outgoing.addRoom(room, 3, 3)
-    expect(outgoing.roomReached(room, 7, true)).toBe(false)
+    expect(outgoing.roomReached(room, { after: 3, upTo: 7, more: true })).toBe(false)
     expect(outgoing.rooms.get(room)?.after).toBe(7)
-    expect(outgoing.roomReached(room, 9, false)).toBe(true)
+    expect(outgoing.roomReached(room, { after: 7, upTo: 9, more: false })).toBe(true)
   })
 
   it('of passing EDUs is the last one of a key, once, whether it arrives or not', () => {

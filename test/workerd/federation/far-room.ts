@@ -24,6 +24,7 @@ export interface NewEvent {
   readonly stateKey?: string
   readonly sender?: UserId
   readonly ts?: number
+  readonly stickyDuration?: number
 }
 
 let rooms = 0
@@ -62,7 +63,7 @@ export class FarRoom {
   }
 
   /** An event that is not in the room, yet. */
-  build({ type, content, stateKey, sender = this.creator, ts = (this.#clock += 1000) }: NewEvent): Pdu {
+  build({ type, content, stateKey, sender = this.creator, ts = (this.#clock += 1000), stickyDuration }: NewEvent): Pdu {
     const keys = authEventKeys(this.rules, { type, state_key: stateKey, sender, content })
     const auth = keys.map(([each, key]) => this.#state.get(stateMapKey(each, key))?.event_id)
     const newId = this.rules.roomIdIsCreateHash ? undefined : parseRoomId(`!far${this.#clock}:${this.server.name}`)
@@ -77,6 +78,7 @@ export class FarRoom {
         prevEvents: this.#last ? [this.#last] : [],
         authEvents: auth.filter((id) => id !== undefined),
         originServerTs: ts,
+        stickyDuration,
       },
       this.server.identity.serverName,
       this.server.identity.key,

@@ -10,6 +10,7 @@ export interface SyncEvent {
   readonly state_key?: string
   readonly content: Readonly<Record<string, unknown>>
   readonly unsigned?: Readonly<Record<string, unknown>>
+  readonly msc4354_sticky?: { readonly duration_ms: number }
 }
 interface Events {
   readonly events: readonly SyncEvent[]
@@ -22,6 +23,7 @@ export interface SyncedRoom {
   readonly timeline?: Events & { readonly limited: boolean; readonly prev_batch?: string }
   readonly state?: Events
   readonly state_after?: Events
+  readonly msc4354_sticky?: Events
   readonly ephemeral?: Events
   readonly account_data?: Events
   readonly invite_state?: Events

@@ -15,6 +15,7 @@ import { contentHash } from '#protocol/signing/content-hash.ts'
 import type { Crypto, SigningKey } from '#protocol/signing/crypto.ts'
 import { signEvent } from '#protocol/signing/event-signatures.ts'
 import { referenceHash } from '#protocol/signing/reference-hash.ts'
+import { stickyField } from '#protocol/sticky-events.ts'
 import { maxDepth, oversizedField, parsePdu } from './event-format.ts'
 import type { FormatResult } from './event-format.ts'
 import type { Lookup } from './pdu.ts'
@@ -30,6 +31,8 @@ export interface EventToBuild {
   readonly content: JsonObject
   /** For `m.room.redaction`: written to the place where the room version has it. */
   readonly redacts?: EventId | undefined
+  /** How long the event is sticky, in ms (sticky-events.ts). */
+  readonly stickyDuration?: number | undefined
   readonly prevEvents: readonly { readonly event_id: EventId; readonly depth: number }[]
   readonly authEvents: readonly EventId[]
   /** Milliseconds since 1970. */
@@ -59,7 +62,7 @@ export function buildEvent(input: EventToBuild, serverName: string, key: Signing
 }
 
 function unsignedEvent(input: EventToBuild, crypto: Crypto): JsonObject {
-  const { rules, roomId, type, stateKey, redacts } = input
+  const { rules, roomId, type, stateKey, redacts, stickyDuration } = input
   const hasNoRoomId = rules.roomIdIsCreateHash && type === 'm.room.create'
   return {
     ...(roomId === undefined || hasNoRoomId ? {} : { room_id: roomId }),
@@ -68,6 +71,7 @@ function unsignedEvent(input: EventToBuild, crypto: Crypto): JsonObject {
     sender: input.sender,
     content: redacts !== undefined && rules.redactsInContent ? { ...input.content, redacts } : input.content,
     ...(redacts === undefined || rules.redactsInContent ? {} : { redacts }),
+    ...(stickyDuration === undefined ? {} : stickyField(stickyDuration)),
     origin_server_ts: input.originServerTs,
     depth: depthAfter(input.prevEvents),
     prev_events: references(

@@ -44,6 +44,8 @@ export interface Extensions {
   readonly threads?: { readonly limit: number } | undefined
   /** MSC4262. */
   readonly profiles?: (ExtensionScope & { readonly fields: ProfileFields }) | undefined
+  /** MSC4480: sticky events. */
+  readonly sticky?: { readonly limit: number } | undefined
 }
 
 /** All but the position and what changes with every request: kept while the client waits. */
@@ -60,6 +62,8 @@ export interface SlidingRequest {
   readonly pos?: string | undefined
   /** `since` of the to-device extension. */
   readonly toDeviceSince?: string | undefined
+  /** `since` of the extension for sticky events. */
+  readonly stickySince?: string | undefined
   /** JSON of `SlidingParams`; absent where that is too large for a URL and the object was given it before. */
   readonly params?: string | undefined
 }
