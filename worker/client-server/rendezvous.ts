@@ -50,8 +50,9 @@ export const getTextRendezvous = operation(
 export const putTextRendezvous = operation(
   `PUT ${path4108}/:rendezvousId`,
   { id: 'putTextRendezvous', auth: 'none' },
-  async ({ env, request, path: { rendezvousId } }) => {
+  async ({ env, settings, request, path: { rendezvousId } }) => {
     const data = await textOf(request)
+    limitAddress('rendezvousMessage', request, settings)
     const given = request.headers.get('If-Match') ?? refuse('missing_param', 'The header If-Match is missing')
     const [token = ''] = tagsIn(given)
     const written = await writePlace(env, 'msc4108', rendezvousId, {
@@ -146,8 +147,9 @@ export const getRendezvous = operation(
 export const putRendezvous = operation(
   `PUT ${path4388}/:rendezvousId`,
   { id: 'putRendezvous', auth: 'none', body: v.object({ sequence_token: v.string(), data: v.string() }), maxBody },
-  async ({ env, path: { rendezvousId }, body: { sequence_token: token, data } }) => {
+  async ({ env, settings, request, path: { rendezvousId }, body: { sequence_token: token, data } }) => {
     checkLength(data)
+    limitAddress('rendezvousMessage', request, settings)
     const written = await writePlace(env, 'msc4388', rendezvousId, { token, data, now: Date.now() })
     const { place = refuse('not_found') } = written
     // Who got no answer says it again, and is told what came of it the first time.

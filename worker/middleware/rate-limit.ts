@@ -50,6 +50,8 @@ const policies = {
   search: { burst: 30, every: 1_000, failsClosed: false },
   /** Made without an account, and each is stored. */
   rendezvous: { burst: 10, every: 12_000, failsClosed: true },
+  /** What is left there: a sign-in takes some ten messages. */
+  rendezvousMessage: { burst: 60, every: 2_000, failsClosed: true },
   report: { burst: 20, every: 10_000, failsClosed: false },
 } satisfies Record<string, Policy>
 export type RateLimit = keyof typeof policies
