@@ -7,7 +7,7 @@
 import type { RoomAlias } from '#protocol/identifiers/room-alias.ts'
 import { serverNameOfRoomId, type RoomId } from '#protocol/identifiers/room-id.ts'
 import type { ServerName } from '#protocol/identifiers/server-name.ts'
-import { parseUserId, serverNameOf, type UserId } from '#protocol/identifiers/user-id.ts'
+import { serverNameOf, type UserId } from '#protocol/identifiers/user-id.ts'
 import type { InviteVerdict } from '#protocol/invite-permission.ts'
 import { isObject, type JsonObject, own } from '#protocol/json/json.ts'
 
@@ -126,15 +126,13 @@ export async function invite(env: Env, { roomId, sender, target, reason, isDirec
 
 /**
  * "If the `m.room.guest_access` event is changed to stop this from being the case, the server MUST set those users'
- * `m.room.member` state to `leave`." `reader` is a member who may see who is joined.
+ * `m.room.member` state to `leave`." Whoever changed it; where it was not changed so after all, everybody stays.
  */
-export async function removeGuests(env: Env, roomId: RoomId, reader: UserId): Promise<void> {
-  const { serverName } = settingsOf(env)
+export async function removeGuests(env: Env, roomId: RoomId): Promise<void> {
   const room = roomOf(env, roomId)
-  const members = await room.joinedMembers({ reader })
-  const joined = members.ok ? Object.keys(members.joined).map(parseUserId) : []
-  const ours = joined.filter((user) => user !== undefined).filter((user) => serverNameOf(user) === serverName)
-  for (const guest of await guestsAmong(env, ours)) {
+  const [facts, { users }] = await Promise.all([room.facts(), room.audience()])
+  if (!facts.ok || facts.guestCanJoin) return
+  for (const guest of await guestsAmong(env, users)) {
     await room.setMembership({ sender: guest, target: guest, membership: 'leave' })
   }
 }

@@ -60,7 +60,7 @@ async function setState(who: Joiner, place: Place, content: JsonObject, query: U
     await roomOf(env, roomId).sendEvent({ sender, type, stateKey, content, ...sticky }),
   )
   if (type === 'm.room.guest_access' && stateKey === '' && own(content, 'guest_access') !== 'can_join') {
-    await removeGuests(env, roomId, sender)
+    await removeGuests(env, roomId)
   }
   return { event_id }
 }

@@ -14,6 +14,7 @@ import type { Env } from '../env.ts'
 import { ExpiringMap } from '../federation-client/expiring-map.ts'
 import { keyRing } from '../federation-client/key-ring.ts'
 import { verifyPdus } from '../federation-client/verify-pdus.ts'
+import { removeGuests } from '../memberships.ts'
 import { nodeCrypto } from '../node-crypto.ts'
 import { operation } from '../operation.ts'
 import { refuse } from '../refusal.ts'
@@ -87,6 +88,7 @@ async function receiveInRoom(env: Env, origin: ServerName, roomId: RoomId, event
   }
   if (good.length === 0) return results
   const received = await roomOf(env, roomId).receivePdus({ origin, events: good })
+  if (good.some(({ json }) => own(json, 'type') === 'm.room.guest_access')) await removeGuests(env, roomId)
   if (received.ok) return Object.assign(results, received.results)
   for (const { event_id } of good) results[event_id] = { error: received.message ?? received.reason }
   return results
