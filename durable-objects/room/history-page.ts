@@ -49,5 +49,7 @@ export function readPage(view: View, walk: Walk, limit: number, choice: Choice, 
 /** Whether an event belongs into an answer: the reader may see it, and asked for such. */
 export function isShown(view: View, event: StoredEvent, { filter, ignoredUsers }: Choice): boolean {
   if (event.state_key === undefined && ignoredUsers?.includes(event.sender)) return false
+  // Before a filter looks into it: there may be very many.
+  if (view.isOver(event)) return false
   return passesFilter(filter, event.pdu) && view.mayRead(event) && isRelatedTo(view, event, filter, ignoredUsers)
 }

@@ -30,6 +30,8 @@ export interface View {
   readonly reader: UserId
   readonly standing: Standing
   mayRead(event: StoredEvent): boolean
+  /** A message that is older than the room keeps them: nobody may read it. Asks for nothing but the event's row. */
+  isOver(event: StoredEvent): boolean
   /** Whether the reader may know of an event, be it over or not: of the room as it was then, of who has read it. */
   mayKnowOf(event: StoredEvent): boolean
   /** The reader's membership right after an event, with what the event changes of it; undefined for none. */
@@ -71,6 +73,7 @@ export function viewOf(room: Room, reader: UserId): View {
     room,
     reader,
     standing,
+    isOver: (event) => isOver(event, horizon),
     mayRead: (event) => !isOver(event, horizon) && mayKnowOf(event),
     mayKnowOf,
     membershipAfter({ stateAfter }) {
