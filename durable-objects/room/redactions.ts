@@ -5,12 +5,11 @@
  * decide; from version 3 on every redaction is accepted and takes effect only if its sender may redact.
  */
 import { redact } from '#protocol/events/redaction.ts'
-import { canRedact } from '#protocol/permissions.ts'
-import { powerLevelsOf } from '#protocol/power-levels.ts'
 
 import type { Arrival } from './append.ts'
 import { applyRemovals } from './removals.ts'
-import { type Room, stateLookup } from './room.ts'
+import { takesEffect } from './redaction-effect.ts'
+import type { Room } from './room.ts'
 import { editedBy, noteUnsaid } from './search/search-index.ts'
 import { unstick } from './sticky/sticky-rows.ts'
 import { outcomes, type StoredEvent } from './stored-event.ts'
@@ -41,11 +40,4 @@ function applyTo(room: Room, target: StoredEvent, redaction: StoredEvent): void 
   room.transactor.redactEvent(target, redaction.nid, redact(room.reader.rules, target.pdu.json))
   unstick(room, target)
   noteUnsaid(room, target, edited)
-}
-
-function takesEffect(room: Room, target: StoredEvent, redaction: StoredEvent): boolean {
-  const { rules } = room.reader
-  if (rules.specialRedactionRule) return true
-  if (redaction.stateBefore === undefined) return false
-  return canRedact(powerLevelsOf(rules, stateLookup(room, redaction.stateBefore)), redaction.sender, target.sender)
 }

@@ -6,13 +6,15 @@
  * left the room, but no events received after they left."
  *
  * The state at an event is a state group, and neighbouring events mostly share one: a group is asked once per request.
- * Rejected and soft-failed events, and outliers, are seen by nobody, and neither are messages that are over.
+ * Rejected and soft-failed events, and outliers, are seen by nobody, and neither are messages that are over, nor redactions
+ * that redact nothing.
  */
 import { historyVisibilityOf, membershipOf } from '#protocol/events/fields.ts'
 import { stateMapKey } from '#protocol/events/state-map.ts'
 import { type HistoryVisibility, mayRead, readHistoryVisibility } from '#protocol/history-visibility.ts'
 import type { UserId } from '#protocol/identifiers/user-id.ts'
 
+import { isWithheld } from './redaction-effect.ts'
 import { horizonOf, isOver } from './retention/expiry.ts'
 import type { Room } from './room.ts'
 import { type GroupId, outcomes, type StoredEvent } from './stored-event.ts'
@@ -74,7 +76,7 @@ export function viewOf(room: Room, reader: UserId): View {
     reader,
     standing,
     isOver: (event) => isOver(event, horizon),
-    mayRead: (event) => !isOver(event, horizon) && mayKnowOf(event),
+    mayRead: (event) => !isOver(event, horizon) && mayKnowOf(event) && !isWithheld(room, event, reader),
     mayKnowOf,
     membershipAfter({ stateAfter }) {
       return stateAfter === undefined ? undefined : at(stateAfter).membership
