@@ -18,6 +18,7 @@ import { stickyDurationOf } from '#protocol/sticky-events.ts'
 
 import type { ServerIdentity } from '../../worker/server-identity.ts'
 import { append, stateAfterAll } from './append.ts'
+import { sharedOut } from './extremities.ts'
 import { lackedPolicy } from './policy.ts'
 import { currentStateLookup, type Room, stateLookup } from './room.ts'
 import { sameJson } from './same-json.ts'
@@ -90,7 +91,7 @@ export function composeEvent(
   const { rules, roomId, extremities, currentGroup } = reader.header()
   // This server has no events to build on, or only old ones: whoever asks has to go to a server that is in the room.
   if (currentGroup === undefined || !reader.isResident()) return fail('unknown_room')
-  const prevEvents = reader.events(extremities.slice(-maxPrevEvents))
+  const prevEvents = reader.events(sharedOut(room, extremities, maxPrevEvents))
   const stateBefore = prevEvents.length === extremities.length ? currentGroup : stateAfterAll(room, prevEvents)
   const state = stateLookup(room, stateBefore)
 
