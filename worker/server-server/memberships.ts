@@ -45,6 +45,9 @@ export async function template(env: Env, { origin, roomId, userId, membership, v
   return { room_version, event }
 }
 
+/** Conditions checked for one join at most: a room's list has place for two thousand, and each is a call. */
+const maxConditions = 100
+
 /**
  * Of the rooms whose members may join, one that the user is in. Refuses with M_UNABLE_TO_AUTHORISE_JOIN where the room is
  * restricted and we are in none of those rooms ourselves.
@@ -55,7 +58,7 @@ export async function conditionsMet(env: Env, roomId: RoomId, user: UserId): Pro
   const requirements = await roomOf(env, roomId).joinRequirements({ user })
   if (!requirements.ok || requirements.allowedRooms === null) return []
   let checkable = false
-  for (const allowed of requirements.allowedRooms) {
+  for (const allowed of [...new Set(requirements.allowedRooms)].slice(0, maxConditions)) {
     const found = await roomOf(env, allowed).residentMembership({ user })
     if (found.ok && found.membership === 'join') return [allowed]
     checkable ||= found.ok
