@@ -36,7 +36,7 @@ function stickyEvent(view: View, { eventId, ignoredUsers = [] }: EventRequest, n
   const { room, standing } = view
   const event = standing.kind === 'joined' && hasSticky(room, now) ? room.reader.eventById(eventId) : undefined
   if (event?.outcome !== outcomes.accepted || stickyUntilOf(room, event, now) === undefined) return undefined
-  return isHiddenSender(event, ignoredUsers) ? undefined : event
+  return view.isOver(event) || isHiddenSender(event, ignoredUsers) ? undefined : event
 }
 
 /** The same, unless it is by somebody whom the reader ignores. Spec: client-server-api/#ignoring-users. */

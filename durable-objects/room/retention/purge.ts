@@ -14,6 +14,7 @@ import { redact } from '#protocol/events/redaction.ts'
 
 import type { Room } from '../room.ts'
 import { editedBy, noteUnsaid } from '../search/search-index.ts'
+import { unstick } from '../sticky/sticky-rows.ts'
 import { eventColumns, type EventRow, type Nid, type StoredEvent } from '../stored-event.ts'
 import { type Horizon, takenAway } from './expiry.ts'
 
@@ -58,6 +59,7 @@ function purgeRange(room: Room, [from, end]: readonly [Nid, Nid], horizon: Horiz
 export function takeAway(room: Room, event: StoredEvent): void {
   const edited = editedBy(room, event)
   room.transactor.redactEvent(event, takenAway, redact(room.reader.rules, event.pdu.json))
+  unstick(room, event)
   // Nothing else that is a message stands in the index.
   if (event.type !== 'm.room.message') return
   noteUnsaid(room, event, edited?.redactedBy === undefined ? edited : undefined)

@@ -36,12 +36,14 @@ export interface Chosen {
 }
 
 /** Sticky events between two positions, oldest first; `now` in ms since 1970. */
-export function stickyEvents({ room }: View, choice: StickyChoice, now: number): Chosen {
+export function stickyEvents(view: View, choice: StickyChoice, now: number): Chosen {
   const { limit, shown, ignoredUsers } = choice
   const events: StoredEvent[] = []
   const positions: number[] = []
+  const { room } = view
   for (const { nid, pos } of stickyBetween(room, choice, now)) {
     const event = room.reader.eventOf(nid)
+    if (view.isOver(event)) continue
     if (shown.has(pos) || stickyDurationOf(event.pdu.json) === undefined) continue
     if (event.state_key === undefined && ignoredUsers.includes(event.sender)) continue
     if (events.length === limit) return { events, positions, last: positions.at(-1) }

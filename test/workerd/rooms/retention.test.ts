@@ -152,6 +152,33 @@ describe('a message that is over', () => {
     expect(JSON.stringify(events)).not.toContain('overdue')
   })
 
+  test('is not even shown where it is sticky', async () => {
+    const minute = day / 1440
+    const other = await roomOfBoth({ max_lifetime: 10 * minute })
+    const sticky = async (minutesAgo: number, body: string) => {
+      const sent = await roomOf(env, known(parseRoomId(other))).sendEvent({
+        sender: known(parseUserId(alice.userId)),
+        type: 'm.room.message',
+        content: text(body),
+        originServerTs: Date.now() - minutesAgo * minute,
+        stickyDuration: 60 * minute,
+      })
+      if (!sent.ok) throw new Error(sent.message)
+      return sent.event_id
+    }
+    const [old] = [await sticky(20, 'overdue'), await sticky(1, 'fresh')]
+    const extensions = { 'org.matrix.msc4354.sticky_events': { enabled: true } }
+    const subscriptions = { room_subscriptions: { [other]: { timeline_limit: 1, required_state: [] } } }
+    for (const { text: answer } of [
+      await bob.get('/sync?filter={"room":{"timeline":{"limit":1}}}'),
+      await bob.post(slidingPath, { ...subscriptions, extensions }),
+    ]) {
+      expect(answer).toContain('fresh')
+      expect(answer).not.toContain('overdue')
+    }
+    expect(await bob.get(eventPath(other, old))).toMatchObject(refused(404, 'M_NOT_FOUND'))
+  })
+
   test('leaves a receipt where it was: it says how far somebody has read', async () => {
     const other = await roomOfBoth()
     const old = await send(other, 2, text('overdue'))
