@@ -26,7 +26,8 @@ export function refuseForNow(wait: number): never {
 /** The value of an outcome that came over RPC, or a refusal with its reason. */
 export function unwrap<T>(outcome: Outcome<T>): { readonly ok: true } & T {
   if (outcome.ok) return outcome
-  throw new Refusal(outcome)
+  const { roomVersion } = outcome
+  throw new Refusal(outcome, roomVersion === undefined ? {} : { room_version: roomVersion })
 }
 
 /** The standard error response. */

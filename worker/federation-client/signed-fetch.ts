@@ -49,6 +49,8 @@ export type FederationFailure =
       readonly status: number
       readonly errcode: string | undefined
       readonly message: string
+      /** Its `room_version`, where it says that we do not support that. */
+      readonly roomVersion?: string
     }
 
 export type FederationAnswer = { readonly ok: true; readonly json: JsonObject } | FederationFailure
@@ -87,7 +89,9 @@ export async function signedStream(env: Env, request: FederationRequest): Promis
     return typeof value === 'string' ? value : undefined
   }
   const message = text('error') ?? `HTTP ${sent.response.status}`
-  return { ok: false, kind: 'http', status: sent.response.status, errcode: text('errcode'), message }
+  const roomVersion = text('room_version')
+  const failure = { ok: false, kind: 'http', status: sent.response.status, errcode: text('errcode'), message } as const
+  return roomVersion === undefined ? failure : { ...failure, roomVersion }
 }
 
 /** Where a server is reached. */

@@ -111,6 +111,8 @@ export interface Failure {
   readonly reason: Reason
   /** For the person who reads the error; the reason's own text when absent. */
   readonly message?: string
+  /** Of `incompatible_room_version`: "Inspect the `room_version` property of the error response". */
+  readonly roomVersion?: string
 }
 export type Outcome<T = unknown> = ({ readonly ok: true } & T) | Failure
 

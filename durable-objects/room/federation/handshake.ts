@@ -38,8 +38,9 @@ export async function prepareMembership(env: Env, identity: ServerIdentity, hand
   const path = `/_matrix/federation/v1/make_${membership}/${place}${membership === 'leave' ? '' : `?${versions}`}`
   const answer = await signedFetch(env, { destination: server, method: 'GET', path, timeoutMs: 20_000 })
   if (!answer.ok) return remoteFailure(answer)
-  const rules = rulesOf(own(answer.json, 'room_version') ?? '1')
-  if (!rules) return fail('unsupported_room_version')
+  const version = own(answer.json, 'room_version') ?? '1'
+  const rules = rulesOf(version)
+  if (!rules) return incompatible('This server does not support the version of that room', version)
   const template = own(answer.json, 'event')
   if (!isObject(template)) return fail('bad_gateway', `${server} sent no template`)
   return buildFromTemplate(identity, handshake, rules, template)
@@ -83,9 +84,15 @@ export function remoteFailure(failure: FederationFailure): Failure {
   if (failure.kind !== 'http') return fail('bad_gateway', `The other server could not be reached: ${failure.message}`)
   if (failure.status === 403) return fail('forbidden', failure.message)
   if (failure.errcode === 'M_UNABLE_TO_AUTHORISE_JOIN') return fail('unable_to_authorise_join', failure.message)
-  if (failure.errcode === 'M_INCOMPATIBLE_ROOM_VERSION') return fail('incompatible_room_version', failure.message)
+  if (failure.errcode === 'M_INCOMPATIBLE_ROOM_VERSION') return incompatible(failure.message, failure.roomVersion)
   if (failure.status === 404) return fail('unknown_room', failure.message)
   return fail('bad_gateway', failure.message)
+}
+
+/** "The client attempted to join a room that has a version the server does not support." */
+function incompatible(message: string, version: unknown): Failure {
+  const failure = fail('incompatible_room_version', message)
+  return typeof version === 'string' ? { ...failure, roomVersion: version } : failure
 }
 
 /** Event IDs, alone or with their hashes as room versions 1 and 2 have them. */

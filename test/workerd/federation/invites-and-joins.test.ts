@@ -137,3 +137,24 @@ describe.each(['1', '11', '12'] as const)('a server that joins a room of version
     expect(types(state)).toContain('m.room.create')
   })
 })
+
+describe('a room of a version that we do not know', () => {
+  const unknown = 'org.example.from-the-future'
+
+  test.each([
+    [
+      'its server refuses us',
+      () =>
+        Response.json({ errcode: 'M_INCOMPATIBLE_ROOM_VERSION', error: 'no', room_version: unknown }, { status: 400 }),
+    ],
+    ['its server does not', () => ({ room_version: unknown, event: {} })],
+  ])('is named to who wants to join it, where %s', async (_, answer) => {
+    const roomId = `!future:${other.name}`
+    serversAnswer({ [other.name]: ({ path }) => (path.includes('/make_join/') ? answer() : { pdus: {} }) })
+    const joining = await alice.post(`/join/${encodeURIComponent(roomId)}?via=${other.name}`)
+    expect(joining).toMatchObject({
+      status: 400,
+      body: { errcode: 'M_INCOMPATIBLE_ROOM_VERSION', room_version: unknown },
+    })
+  })
+})
