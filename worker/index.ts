@@ -3,6 +3,7 @@ import { forgetOldPlaces } from './accounts/rendezvous.ts'
 import { createApp } from './app.ts'
 import type { Env } from './env.ts'
 import { tidyMedia } from './media/tidy-media.ts'
+import { followReplacements } from './policy-succession.ts'
 import { tellRoomsOfRetention } from './retention-round.ts'
 import { setUp } from './set-up.ts'
 
@@ -20,5 +21,6 @@ export default {
     await tidyMedia(env, Date.now())
     await forgetOldPlaces(env, Date.now())
     await tellRoomsOfRetention(env)
+    await followReplacements(env)
   },
 } satisfies ExportedHandler<Env>

@@ -60,6 +60,8 @@ export type FollowedList = PolicyList & {
   readonly name: string | undefined
   readonly isFollowed: boolean
   readonly counts: Readonly<Record<PolicyKind, number>>
+  /** The room that took its place. */
+  readonly successor?: { readonly roomId: RoomId }
 }
 
 /** The lists with what an administrator wants to know of them. */

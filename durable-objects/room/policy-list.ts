@@ -5,6 +5,10 @@
  * copied, so a rule counts, or counts no longer, from the turn in which it was stored. The parsed rules are kept in memory
  * for as long as the state is what they were read from: an object that wakes up reads its rules once, a row each.
  */
+import { parseRoomId, type RoomId } from '#protocol/identifiers/room-id.ts'
+import type { ServerName } from '#protocol/identifiers/server-name.ts'
+import { serverNameOf } from '#protocol/identifiers/user-id.ts'
+import { own } from '#protocol/json/json.ts'
 import {
   parsePolicyRule,
   type PolicyRule,
@@ -41,11 +45,27 @@ export interface PolicyListFacts {
   /** Somebody of this server is in the room, so that it hears of new rules. */
   readonly isFollowed: boolean
   readonly counts: Readonly<Record<PolicyKind, number>>
+  /** The room that took this one's place, by its tombstone, with servers that may be in it. */
+  readonly successor?: { readonly roomId: RoomId; readonly servers: readonly ServerName[] }
 }
 
 export function policyListFacts(room: Room): PolicyListFacts {
   if (!isHere(room)) return { isFollowed: false, counts: { user: 0, room: 0, server: 0 } }
-  return { isFollowed: room.reader.localJoined().size > 0, counts: rulesIn(room).counts }
+  const successor = successorOf(room)
+  return {
+    isFollowed: room.reader.localJoined().size > 0,
+    counts: rulesIn(room).counts,
+    ...(successor ? { successor } : {}),
+  }
+}
+
+function successorOf({ reader, serverName }: Room): PolicyListFacts['successor'] {
+  const tombstone = reader.current('m.room.tombstone', '')
+  const roomId = tombstone && parseRoomId(own(tombstone.pdu.content, 'replacement_room'))
+  if (!roomId || roomId === reader.header().roomId) return undefined
+  const servers = new Set([serverNameOf(tombstone.sender), ...reader.serversIn()])
+  servers.delete(serverName)
+  return { roomId, servers: [...servers] }
 }
 
 /** Some of the rules, in no order that means anything, and how many there are in all. */

@@ -24,6 +24,7 @@ import { addKnownRoom } from '../../worker/accounts/known-rooms.ts'
 import { silencedAmong } from '../../worker/accounts/moderation.ts'
 import { federationSender } from '../../worker/federation-client/sender.ts'
 import { nodeCrypto } from '../../worker/node-crypto.ts'
+import { followReplacement } from '../../worker/policy-succession.ts'
 import { errorResponse } from '../../worker/refusal.ts'
 import { serverIdentity, type ServerIdentity } from '../../worker/server-identity.ts'
 import { settingsOf } from '../../worker/settings.ts'
@@ -87,7 +88,7 @@ import {
   stateForServer,
   stateIdsForServer,
 } from './federation/serve-history.ts'
-import { citedBy, joinState, streamState } from './federation/join-state.ts'
+import { citedBy, joinState, streamAuthChain, streamState } from './federation/join-state.ts'
 import { makeTemplate, type Template, type TemplateRequest } from './federation/templates.ts'
 import { backfill, pageHasHole } from './federation/backfill.ts'
 import { fetchEventAtTime } from './federation/fetch-at-time.ts'
@@ -123,7 +124,7 @@ import { indexOlder } from './search/search-index.ts'
 import { type FoundMembers, type MemberSearch, searchMembers } from './search-members.ts'
 import { type Asking, spaceRoom, type SpaceRoom } from './space-room.ts'
 import { stateAtPlace, stateEvents, stateSlices } from './state.ts'
-import type { GroupId } from './stored-event.ts'
+import type { GroupId, Nid } from './stored-event.ts'
 import { stickyFacts } from './sticky/sticky-rows.ts'
 import { type StickyPage, stickyPage, type StickyRequest } from './sticky/sticky-slice.ts'
 import { listText, streamText } from './stream-text.ts'
@@ -156,6 +157,7 @@ type StateRequest =
       readonly head: JsonObject
     }
   | { readonly origin: ServerName; readonly eventId: EventId }
+  | { readonly origin: ServerName; readonly authOf: EventId }
   | { readonly stateFor: UserId }
   | { readonly membersFor: MembersRequest }
 
@@ -176,6 +178,8 @@ export class RoomDO extends DurableObject<Env> {
   readonly #completer: JoinCompleter
   readonly #purger: Purger
   #remoteWork: Promise<unknown> = Promise.resolve()
+  /** The one that was looked at. */
+  #tombstone: Nid | undefined
   #remoteTurns = 0
   readonly #stored = (changedMembers: readonly UserId[]) => void this.#tell({ changedMembers })
   #typingTimer: ReturnType<typeof setTimeout> | undefined
@@ -448,9 +452,21 @@ export class RoomDO extends DurableObject<Env> {
     if (hasUnfinishedRemovals(this.#room)) this.#alarms.reset('remove', Date.now() + 100)
   }
 
+  /** Where the room has been replaced and is followed as a policy list, the server follows the new one. */
+  #noteReplaced(): void {
+    const { reader } = this.#room
+    const tombstone = reader.isKnown() ? reader.currentEntry('m.room.tombstone', '')?.nid : undefined
+    if (tombstone === this.#tombstone) return
+    this.#tombstone = tombstone
+    if (tombstone === undefined) return
+    const followed = followReplacement(this.env, reader.header().roomId)
+    this.ctx.waitUntil(followed.catch((error: unknown) => console.error('a list was not followed', error)))
+  }
+
   #tell(change: Change): Promise<void> {
     this.#purger.changed(Date.now())
     this.#removeRest()
+    this.#noteReplaced()
     this.ctx.waitUntil(
       this.#members.changed().catch((error: unknown) => console.error('the list of members was not written', error)),
     )
@@ -609,6 +625,10 @@ export class RoomDO extends DurableObject<Env> {
       if (!list.ok) return errorResponse(list.reason === 'unknown_room' ? fail('not_in_room') : list)
       return new Response(streamText(listText(isState ? '' : '{"chunk":', list.slices, isState ? '' : '}')))
     }
+    if ('authOf' in asked) {
+      const chain = authForServer(this.#room, asked.origin, asked.authOf)
+      return chain.ok ? new Response(streamAuthChain(this.#room, chain.authChain)) : errorResponse(chain)
+    }
     if (!(await this.#isWhole())) return errorResponse(fail('still_joining'))
     const found = stateForServer(this.#room, asked.origin, asked.eventId)
     if (!found.ok) return errorResponse(found)
@@ -635,10 +655,6 @@ export class RoomDO extends DurableObject<Env> {
   async stateIdsForServer({ origin, eventId }: { origin: ServerName; eventId: EventId }) {
     if (!(await this.#isWhole())) return fail('still_joining')
     return stateIdsForServer(this.#room, origin, eventId)
-  }
-
-  async authForServer({ origin, eventId }: { origin: ServerName; eventId: EventId }) {
-    return authForServer(this.#room, origin, eventId)
   }
 
   /** Our events for one server after a position: what the federation sender sends. */

@@ -12,6 +12,7 @@ import * as v from 'valibot'
 
 import { operation } from '../operation.ts'
 import { policyBan } from '../policy-lists.ts'
+import { followReplacement } from '../policy-succession.ts'
 import { describeLists, followList, unfollowList } from '../policy-subscriptions.ts'
 import { refuse } from '../refusal.ts'
 import { findRoom, roomOf } from '../rooms.ts'
@@ -26,15 +27,18 @@ const mostSkipped = 1_000_000
 export const getPolicyLists = operation(`GET ${lists}`, { id: 'getPolicyLists', ...options }, async (call) => {
   demandAdmin(call.requester)
   return {
-    policy_lists: (await describeLists(call.env)).map(({ roomId, name, addedBy, addedAt, isFollowed, counts }) => ({
-      room_id: roomId,
-      ...(name === undefined ? {} : { name }),
-      added_by: addedBy,
-      added_ts: addedAt,
-      /** False: nobody of this server is in the room any more, and its rules are those of that time. */
-      followed: isFollowed,
-      rules: counts,
-    })),
+    policy_lists: (await describeLists(call.env)).map(
+      ({ roomId, name, addedBy, addedAt, isFollowed, counts, successor }) => ({
+        room_id: roomId,
+        ...(name === undefined ? {} : { name }),
+        added_by: addedBy,
+        added_ts: addedAt,
+        /** False: nobody of this server is in the room any more, and its rules are those of that time. */
+        followed: isFollowed,
+        rules: counts,
+        ...(successor ? { replacement_room: successor.roomId } : {}),
+      }),
+    ),
   }
 })
 
@@ -48,11 +52,13 @@ const wanted = v.looseObject({
 export const addPolicyList = operation(
   `POST ${lists}`,
   { id: 'addPolicyList', ...options, body: wanted },
-  async ({ env, requester, body }) => {
+  async ({ env, requester, body, waitUntil }) => {
     demandAdmin(requester)
     const via = body.via.map(parseServerName).filter((name) => name !== undefined)
     const { roomId, servers } = await findRoom(env, body.room, via)
     await followList(env, { roomId, servers, admin: requester.userId })
+    const further = followReplacement(env, roomId)
+    waitUntil(further.catch((error: unknown) => console.error('a list was not followed', error)))
     return { room_id: roomId }
   },
 )
