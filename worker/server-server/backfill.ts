@@ -95,7 +95,8 @@ export const getEventAuthorization = operation(
   'GET /_matrix/federation/v1/event_auth/:roomId/:eventId',
   { id: 'getEventAuthorization', auth: 'server' },
   async ({ env, path: { roomId, eventId }, requester: { origin } }) => {
-    const { auth_chain } = unwrap(await roomOf(env, roomId).authForServer({ origin, eventId }))
-    return { auth_chain }
+    const body = JSON.stringify({ origin, authOf: eventId })
+    const answer = await roomOf(env, roomId).fetch('https://room/event-auth', { method: 'POST', body })
+    return new Response(answer.body, { status: answer.status, headers: { 'Content-Type': 'application/json' } })
   },
 )

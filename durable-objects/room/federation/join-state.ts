@@ -75,8 +75,15 @@ function heroesOf({ reader }: Room, state: readonly (readonly [StateMapKey, Nid]
   const has = (type: string) => state.some(([key]) => key === stateMapKey(type, ''))
   if (has('m.room.name') || has('m.room.canonical_alias')) return new Set()
   const members = state.filter(([key]) => splitStateMapKey(key)[0] === 'm.room.member').map(([, nid]) => nid)
-  const joined = reader.events(members.sort((a, b) => a - b)).filter(({ pdu }) => membershipOf(pdu) === 'join')
-  return new Set(joined.slice(0, heroCount).map(({ nid }) => nid))
+  members.sort((a, b) => a - b)
+  const heroes = new Set<Nid>()
+  // There may be 100,000 of them.
+  for (let at = 0; at < members.length && heroes.size < heroCount; at += slice) {
+    for (const { nid, pdu } of reader.events(members.slice(at, at + slice))) {
+      if (membershipOf(pdu) === 'join' && heroes.size < heroCount) heroes.add(nid)
+    }
+  }
+  return heroes
 }
 
 /** Auth events of these events, and theirs, to the create event. Iterative; each event is read once. */
@@ -106,6 +113,17 @@ export function streamState(
   { state, authChain }: Pick<JoinState, 'state' | 'authChain'>,
 ): ReadableStream<Uint8Array> {
   return streamText(bodyParts(room, head, name, state, authChain))
+}
+
+/** `"auth_chain":[…]` alone. */
+export function streamAuthChain(room: Room, authChain: readonly Nid[]): ReadableStream<Uint8Array> {
+  return streamText(chainParts(room, authChain))
+}
+
+function* chainParts(room: Room, authChain: readonly Nid[]): Generator<string, void> {
+  yield '{"auth_chain":['
+  yield* eventList(room, authChain)
+  yield ']}'
 }
 
 function* bodyParts(

@@ -158,13 +158,13 @@ export function stateForServer(
   return { ok: true, state: nids, authChain: authChainOf(room, nids) }
 }
 
-/** An event's auth chain. Spec: #get_matrixfederationv1event_authroomideventid */
-export function authForServer(room: Room, origin: ServerName, eventId: EventId): Outcome<{ auth_chain: JsonObject[] }> {
+/** An event's auth chain, to be streamed: its length is its sender's choice. Spec: #get_matrixfederationv1event_authroomideventid */
+export function authForServer(room: Room, origin: ServerName, eventId: EventId): Outcome<{ authChain: Nid[] }> {
   const sight = sightFor(room, origin)
   if (!sight.ok) return sight
   const event = room.reader.eventById(eventId)
   if (event?.stateBefore === undefined || !sight.maySee(event)) return fail('unknown_event')
-  return { ok: true, auth_chain: room.reader.events(authChainOf(room, [event.nid])).map(({ pdu }) => pdu.json) }
+  return { ok: true, authChain: authChainOf(room, [event.nid]) }
 }
 
 /** Without the events: there may be 100,000. */

@@ -14,7 +14,8 @@ import { nodeCrypto } from '../../../worker/node-crypto.ts'
 import { type RoomTimeline, timeline } from '../../dsl/room-timeline.ts'
 import { registerUser, type User } from '../client.ts'
 import { at, type ClientEvent, fullState, ok } from '../rooms/rooms.ts'
-import { rows, roomObject } from '../room/rooms.ts'
+import { receive } from '../room/remote-events.ts'
+import { makeRoom, mallory, roomObject, rows, withRoom } from '../room/rooms.ts'
 import { neighbour, residentOf, serversAnswer, stranger, transact } from './hostile-server.ts'
 
 let alice: User
@@ -101,6 +102,25 @@ describe('the state behind a hole', () => {
     expect(await ask('$broken')).toBeUndefined()
     expect(await ask('$few')).toEqual({ state: ['$a'], authChain: ['$b'] })
   })
+})
+
+it('an auth chain that somebody made as long as they liked is told whole, and never held', async () => {
+  const made = await makeRoom('11', { preset: 'public_chat' })
+  const count = 700
+  const last = await withRoom(made, (opened) => {
+    let prev = opened.reader.events(opened.reader.header().extremities)
+    for (let n = 0; n < count; n++) {
+      const content = { membership: 'join', displayname: `${n}`, padding: 'x'.repeat(5_000) }
+      prev = [receive(opened, { type: 'm.room.member', stateKey: mallory, sender: mallory, content, prev })]
+    }
+    return prev[0]?.event_id
+  })
+  await made.evict()
+  const ask = (origin: string) =>
+    made.stub.fetch('https://room/event-auth', { method: 'POST', body: JSON.stringify({ origin, authOf: last }) })
+  const { auth_chain: chain } = await (await ask('localhost:1')).json<{ auth_chain: { type: string }[] }>()
+  expect(chain.filter(({ type }) => type === 'm.room.member')).toHaveLength(count)
+  expect((await ask('elsewhere.test')).status).toBe(403)
 })
 
 function eventId(id: string): EventId {
