@@ -51,7 +51,7 @@ export async function join(joiner: Joiner, wanted: Join) {
   const room = roomOf(env, roomId)
   await refuseBanned(env, { users: [user], roomId, alias })
   // "Servers MUST only allow guest users to join rooms if … `guest_access` value `can_join`."
-  if (requester.isGuest && !unwrap(await room.facts()).guestCanJoin) refuse('guest_forbidden')
+  if (requester.isGuest) await refuseGuest(env, roomId)
   if (thirdPartySigned) await redeemInvite(env, { roomId, target: user, signed: thirdPartySigned })
   const change = {
     sender: user,
@@ -74,6 +74,13 @@ export async function join(joiner: Joiner, wanted: Join) {
     succeedPredecessor(env, user, roomId).catch((error: unknown) => console.error('settings were left behind', error)),
   )
   return { event_id }
+}
+
+/** What a room that is not here says of guests is known only after the join: others would see one who may not be there. */
+async function refuseGuest(env: Env, roomId: RoomId): Promise<void> {
+  const facts = await roomOf(env, roomId).facts()
+  if (!facts.ok) refuse('guest_forbidden', 'Guests join rooms only that this server is in')
+  if (!facts.guestCanJoin) refuse('guest_forbidden')
 }
 
 /** The servers a client names; without any, the one that a room ID of versions 1 to 11 names. */

@@ -3,7 +3,7 @@ import type { JsonObject } from '#protocol/json/json.ts'
 import { afterEach, expect, test, vi } from 'vitest'
 
 import { clientWith, anonymous, registerUser } from '../client.ts'
-import { at, createRoom, ok, setState } from '../rooms/rooms.ts'
+import { at, createRoom, ok, refused, setState } from '../rooms/rooms.ts'
 import { joinOver, otherServer, serversAnswer, signedBy } from './other-server.ts'
 
 afterEach(() => {
@@ -49,4 +49,15 @@ test('have to leave when another server forbids them, and stay when it does so w
   const { event_id: last } = await ok(setState(alice, roomId, 'm.room.power_levels', raised))
   await forbids({ prev_events: [last] })
   expect(await membership()).toBe('leave')
+})
+
+test('are not let into a room of another server, since nothing is known of it', async () => {
+  const other = await otherServer('guests-far.test:8448')
+  const asked = serversAnswer({ [other.name]: () => ({ pdus: {} }) })
+  const { access_token: token } = await ok(anonymous.post<{ access_token: string }>('/register?kind=guest', {}))
+  const roomId = encodeURIComponent(`!far:${other.name}`)
+  expect(await clientWith(token).post(`/join/${roomId}?via=${other.name}`)).toMatchObject(
+    refused(403, 'M_GUEST_ACCESS_FORBIDDEN'),
+  )
+  expect(asked.filter((line) => line.includes('join'))).toEqual([])
 })
