@@ -62,6 +62,12 @@ export function storeReceipt(
   return true
 }
 
+/** Whether an event that is here comes after another, or that other is not here. For markers that are kept elsewhere. */
+export function isAhead({ reader }: Room, eventId: EventId, than: EventId): boolean {
+  const [event, before] = [reader.eventById(eventId), reader.eventById(than)]
+  return !event || !before || isFurther(event, before)
+}
+
 /** In order of arrival where both have it: that is the order in which clients were shown them. */
 function isFurther(event: StoredEvent, than: StoredEvent): boolean {
   if (event.pos !== undefined && than.pos !== undefined) return event.pos > than.pos

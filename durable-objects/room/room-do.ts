@@ -64,7 +64,7 @@ import { type Change, Notifier } from './notify.ts'
 import { type ListedNotification, type NotificationsRequest, roomNotifications } from './notifications.ts'
 import { type PushNews, pushNews, type PushNewsRequest } from './push-news.ts'
 import type { Membership } from './reader.ts'
-import { type ReceiptRequest, setReceipt } from './receipts.ts'
+import { isAhead, type ReceiptRequest, setReceipt } from './receipts.ts'
 import { redactEvent, type RedactRequest } from './redact.ts'
 import { redactRelated, type RelatedRedaction } from './redact-related.ts'
 import { type RelatedEvents, relatedEvents, type RelatedRequest } from './related-events.ts'
@@ -681,6 +681,14 @@ export class RoomDO extends DurableObject<Env> {
   /** An event that the reader may see. */
   async event(request: EventRequest): Promise<Outcome<{ event: ClientEvent }>> {
     return eventById(this.#room, request, Date.now())
+  }
+
+  /** Whether a marker of the reader's moves to an event that they may see from where it stands. */
+  async isMarkerMove(request: EventRequest & { from: EventId | undefined }): Promise<Outcome<{ moves: boolean }>> {
+    const { from, ...asked } = request
+    const found = await this.event(asked)
+    if (!found.ok) return found
+    return { ok: true, moves: from === undefined || isAhead(this.#room, asked.eventId, from) }
   }
 
   /** The events around one. */

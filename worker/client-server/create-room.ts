@@ -17,6 +17,8 @@ import { jsonObject, jsonObjectWith, userIdFrom } from './parameters.ts'
 /** Invites and events that one request may ask for: each invite is a call, each event is authorised in one turn. */
 const mostInvites = 100
 const mostEvents = 500
+/** Of every invite. MSC4491 (unstable): "If the field is empty or omitted, no reason is attached". */
+const inviteReasonKey = 'uk.timedout.msc4491.invite_reason'
 
 const wishes = v.looseObject({
   visibility: v.optional(v.picklist(['public', 'private']), 'private'),
@@ -37,6 +39,7 @@ const wishes = v.looseObject({
   ),
   is_direct: v.optional(v.boolean(), false),
   power_level_content_override: v.optional(jsonObject, {}),
+  [inviteReasonKey]: v.optional(v.string(), ''),
 })
 
 /** Spec: client-server-api/#post_matrixclientv3createroom */
@@ -73,8 +76,9 @@ export const createRoom = operation(
     // A client that replaces a room by itself says so here.
     if (body.creation_content['predecessor'] !== undefined) await succeedPredecessor(env, creator, roomId)
     // The room exists: an invite that fails must not keep its ID from its creator.
+    const reason = body[inviteReasonKey] === '' ? undefined : body[inviteReasonKey]
     for (const target of plan.invites) {
-      await tryInvite(env, { roomId, sender: creator, target, isDirect: body.is_direct })
+      await tryInvite(env, { roomId, sender: creator, target, isDirect: body.is_direct, reason })
     }
     return { room_id: roomId }
   },

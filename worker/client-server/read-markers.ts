@@ -8,12 +8,13 @@ import * as v from 'valibot'
 
 import { operation } from '../operation.ts'
 import { refuse } from '../refusal.ts'
-import { sendReceipt, setFullyRead } from '../read-position.ts'
+import { allowBackwardKey, sendReceipt, setFullyRead } from '../read-position.ts'
 
 const body = v.object({
   'm.fully_read': v.optional(v.string()),
   'm.read': v.optional(v.string()),
   'm.read.private': v.optional(v.string()),
+  [allowBackwardKey]: v.optional(v.boolean(), false),
 })
 
 /** Spec: client-server-api/#post_matrixclientv3roomsroomidread_markers */
@@ -27,7 +28,7 @@ export const setReadMarker = operation(
     const readPrivate = eventIdOf(body['m.read.private'])
     if (read) await sendReceipt(env, { roomId, user, type: 'm.read', eventId: read })
     if (readPrivate) await sendReceipt(env, { roomId, user, type: 'm.read.private', eventId: readPrivate })
-    if (fullyRead) await setFullyRead(env, { roomId, user, eventId: fullyRead })
+    if (fullyRead) await setFullyRead(env, { roomId, user, eventId: fullyRead, backward: body[allowBackwardKey] })
     return {}
   },
 )

@@ -7,7 +7,7 @@ import { isObject, own } from '#protocol/json/json.ts'
 
 import { operation } from '../operation.ts'
 import { refuse } from '../refusal.ts'
-import { sendReceipt, setFullyRead } from '../read-position.ts'
+import { allowBackwardKey, sendReceipt, setFullyRead } from '../read-position.ts'
 import { jsonObject } from './parameters.ts'
 
 /** Spec: client-server-api/#post_matrixclientv3roomsroomidreceiptreceipttypeeventid */
@@ -20,6 +20,11 @@ export const postReceipt = operation(
     if (threadId !== undefined && (typeof threadId !== 'string' || threadId === '')) {
       refuse('invalid_param', 'thread_id must be a non-empty string')
     }
+    const backward = isObject(body) ? (own(body, allowBackwardKey) ?? false) : false
+    if (typeof backward !== 'boolean') return refuse('invalid_param', `${allowBackwardKey} must be a boolean`)
+    if (backward && receiptType !== 'm.fully_read') {
+      refuse('invalid_param', `${allowBackwardKey} is only allowed to be true for m.fully_read`)
+    }
     switch (receiptType) {
       case 'm.read':
       case 'm.read.private':
@@ -27,7 +32,7 @@ export const postReceipt = operation(
         break
       case 'm.fully_read':
         if (threadId !== undefined) refuse('invalid_param', 'm.fully_read takes no thread_id')
-        await setFullyRead(env, position)
+        await setFullyRead(env, { ...position, backward })
         break
       default:
         refuse('invalid_param', 'receiptType must be m.read, m.read.private or m.fully_read')

@@ -61,6 +61,9 @@ const unstableFeatures = {
   // What changes in other people's profiles, over `/sync` and sliding sync.
   'org.matrix.msc4429': true,
   'org.matrix.msc4262': true,
+  // The fully read marker can be moved back; those who are invited to a new room can be told why.
+  'com.beeper.msc4446': true,
+  'uk.timedout.msc4491.create_room_invite_reasons': true,
   // `?org.matrix.msc4069.propagate=false`: a profile change that does not touch rooms.
   'org.matrix.msc4069': true,
 }

@@ -185,6 +185,20 @@ describe('invites', () => {
     expect(await stateOf(alice, roomId, 'm.room.member', alice.userId)).toMatchObject({ membership: 'join' })
   })
 
+  test('say why, where the creator does, and only in the invites', async () => {
+    const key = 'uk.timedout.msc4491.invite_reason'
+    const invite = [bob.userId, carol.userId]
+    const roomId = await createRoom(alice, { invite, is_direct: true, [key]: 'Beer?' })
+    for (const guest of invite) {
+      const content = { membership: 'invite', is_direct: true, reason: 'Beer?' }
+      expect(await stateOf(alice, roomId, 'm.room.member', guest)).toMatchObject(content)
+    }
+    expect(await stateOf(alice, roomId, 'm.room.member', alice.userId)).not.toHaveProperty('reason')
+    const silent = await createRoom(alice, { invite, [key]: '' })
+    expect(await stateOf(alice, silent, 'm.room.member', bob.userId)).not.toHaveProperty('reason')
+    expect((await alice.post('/createRoom', { [key]: 5 })).status).toBe(400)
+  })
+
   test('are refused beforehand by those who take none', async () => {
     const type = 'm.invite_permission_config'
     const path = `/user/${encodeURIComponent(carol.userId)}/account_data/${type}`

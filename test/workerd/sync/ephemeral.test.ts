@@ -74,6 +74,38 @@ describe('the fully read marker', () => {
     expect(receipts(await sync(alice, { since: ofAlice }))).toMatchObject([{ [event]: { 'm.read': {} } }])
   })
 
+  test('moves forward, and back only where that is what its owner wants', async () => {
+    const [first, second, third] = [
+      await say(alice, room, '1'),
+      await say(alice, room, '2'),
+      await say(alice, room, '3'),
+    ]
+    const data = `/user/${encodeURIComponent(bob.userId)}${path}/account_data/m.fully_read`
+    const standing = async () => (await bob.get(data)).body['event_id']
+    const back = { 'com.beeper.allow_backward': true }
+    const set = (event: string, more = {}) => bob.post(`${path}/read_markers`, { 'm.fully_read': event, ...more })
+    await set(second)
+    expect((await set(first)).status).toBe(200)
+    expect(await standing()).toBe(second)
+    const ofBob = await since(bob)
+    await set(second)
+    expect(await sync(bob, { since: ofBob })).not.toHaveProperty('rooms')
+    expect((await set(first, { ...back, 'm.read': third })).status).toBe(200)
+    expect(await standing()).toBe(first)
+    await set(third)
+    // As a receipt the same; receipts themselves never move back.
+    expect((await bob.post(`${path}/receipt/m.fully_read/${second}`)).status).toBe(200)
+    expect(await standing()).toBe(third)
+    expect((await bob.post(`${path}/receipt/m.fully_read/${second}`, back)).status).toBe(200)
+    expect(await standing()).toBe(second)
+    const refused = { status: 400, body: { errcode: 'M_INVALID_PARAM' } }
+    expect(await bob.post(`${path}/receipt/m.read/${first}`, back)).toMatchObject(refused)
+    const odd = { 'com.beeper.allow_backward': 'yes' }
+    expect(await bob.post(`${path}/receipt/m.fully_read/${first}`, odd)).toMatchObject(refused)
+    expect((await set(first, odd)).status).toBe(400)
+    expect(await standing()).toBe(second)
+  })
+
   test('can be set as a receipt, only to an event that its owner can see', async () => {
     const event = await say(alice, room, 'and here')
     expect((await bob.post(`${path}/receipt/m.fully_read/${event}`)).status).toBe(200)
