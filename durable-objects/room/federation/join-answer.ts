@@ -23,6 +23,8 @@ export interface AnswerLimits {
 
 /** Some twice the answer of Matrix HQ. */
 export const usualLimits: AnswerLimits = { bytes: 400 * 1024 * 1024, silence: 60_000 }
+/** Events of an answer, some twice those of Matrix HQ: to find their order takes memory for each. */
+const maxEvents = 500_000
 /** Verified at once: their keys are asked for together. */
 const batch = { events: 500, characters: 4 * 1024 * 1024 }
 /** Bytes of one event as it is written: 65,536 in canonical JSON, six times that with every character escaped, `unsigned`. */
@@ -45,15 +47,16 @@ export async function readJoinAnswer(
   limits: AnswerLimits = usualLimits,
 ): Promise<JoinAnswer | undefined> {
   const waiting: { state: JsonValue[]; auth_chain: JsonValue[] } = { state: [], auth_chain: [] }
-  let characters = 0
+  let [characters, count] = [0, 0]
   let event: JsonObject | undefined
   let isPartial = false
   const servers = new Set<ServerName>()
   const wanted = { lists: ['state', 'auth_chain', 'servers_in_room'], values: ['event', 'members_omitted'] }
   const take = (name: string, value: JsonValue, length: number) => {
     characters += length
-    if (name === 'state' || name === 'auth_chain') waiting[name].push(value)
-    else if (name === 'event' && isObject(value)) event = value
+    if (name === 'state' || name === 'auth_chain') {
+      if ((count += 1) <= maxEvents) waiting[name].push(value)
+    } else if (name === 'event' && isObject(value)) event = value
     else if (name === 'members_omitted') isPartial = value === true
     else if (name === 'servers_in_room' && servers.size < maxServers) addServer(servers, value)
   }
@@ -68,7 +71,7 @@ export async function readJoinAnswer(
     if (waiting.state.length + waiting.auth_chain.length >= batch.events || characters >= batch.characters)
       await flush()
   })
-  if (!isWhole) return undefined
+  if (!isWhole || count > maxEvents) return undefined
   await flush()
   // A room without servers would be one in which nobody hears us.
   if (isPartial && servers.size === 0) return undefined

@@ -10,15 +10,16 @@ import type { EventId } from '#protocol/identifiers/event-id.ts'
 import type { RoomId } from '#protocol/identifiers/room-id.ts'
 import type { ServerName } from '#protocol/identifiers/server-name.ts'
 import { serverNameOf } from '#protocol/identifiers/user-id.ts'
-import { isObject, own, type JsonObject } from '#protocol/json/json.ts'
+import { isObject, own, type JsonObject, type JsonValue } from '#protocol/json/json.ts'
 
 import { checkToldState } from '../../../worker/federation-client/room-state-told.ts'
-import { signedFetch } from '../../../worker/federation-client/signed-fetch.ts'
+import { signedFetch, signedStream } from '../../../worker/federation-client/signed-fetch.ts'
 import { contentOf, type MembershipRequest } from '../membership.ts'
 import type { Room } from '../room.ts'
 import { withPolicySignatures } from './ask-policy-server.ts'
 import { FederationRequests } from './federation-requests.ts'
 import { type Handshake, prepareMembership, remoteFailure } from './handshake.ts'
+import { takeApart, usualLimits } from './join-answer.ts'
 import { inviterOf, noteOutsideMembership } from './outside.ts'
 import { receivePdu } from './receive-pdu.ts'
 import { inviteRemote } from './remote-invite.ts'
@@ -26,6 +27,8 @@ import { joinRemote, type JoinDeps } from './remote-join.ts'
 
 type Sent = Outcome<{ event_id: EventId }>
 
+/** Milliseconds until an answer has to be there, all of it. */
+const longestAnswer = 120_000
 /** Servers tried for one leave or knock. */
 const maxServers = 4
 
@@ -115,11 +118,10 @@ export async function joinByTheirWord(
       content,
     })
     if (!prepared.ok) return prepared
-    const answer = await send(deps, server, 'v2/send_join', roomId, prepared.pdu)
+    const answer = await sendJoinForEvent(deps, server, roomId, prepared.pdu)
     if (!answer.ok) return answer
-    const event = own(answer.json, 'event')
     const requests = new FederationRequests(deps.env, room.reader.header())
-    const [verified] = await requests.verified([isObject(event) ? event : prepared.pdu.json])
+    const [verified] = await requests.verified([answer.event ?? prepared.pdu.json])
     if (verified?.event_id !== prepared.pdu.event_id) return fail('bad_gateway', `${server} did not sign the join`)
     const [endorsed = verified] = await withPolicySignatures(room, deps.env, [verified])
     return room.transactor.turn((): Sent => {
@@ -213,14 +215,48 @@ function leaveAlone(room: Room, { identity, stored }: JoinDeps, { roomId, reques
   return noted.ok ? { ok: true, event_id } : noted
 }
 
+/** The join with their signature. The state that comes along, of however many events, is passed over as it comes. */
+async function sendJoinForEvent(
+  { env }: JoinDeps,
+  destination: ServerName,
+  roomId: RoomId,
+  { event_id, json }: Sendable,
+): Promise<Outcome<{ event: JsonObject | undefined }>> {
+  const path = `${pathOf('v2/send_join', roomId, event_id)}?omit_members=true`
+  const ended = new AbortController()
+  const timer = setTimeout(() => ended.abort(), longestAnswer)
+  try {
+    const sent = await signedStream(env, { destination, method: 'PUT', path, body: json, signal: ended.signal })
+    if (!sent.ok) return remoteFailure(sent)
+    let event: JsonObject | undefined
+    const take = (_name: string, value: JsonValue) => {
+      if (isObject(value)) event = value
+    }
+    const { body } = sent.response
+    const wanted = { lists: [], values: ['event'] }
+    const isWhole = body !== null && (await takeApart(body, wanted, usualLimits, take, () => undefined))
+    return isWhole ? { ok: true, event } : fail('bad_gateway', `the answer of ${destination} broke off`)
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+interface Sendable {
+  readonly event_id: EventId
+  readonly json: JsonObject
+}
+
+const pathOf = (endpoint: string, roomId: RoomId, eventId: EventId) =>
+  `/_matrix/federation/${endpoint}/${encodeURIComponent(roomId)}/${encodeURIComponent(eventId)}`
+
 async function send(
   { env }: JoinDeps,
   destination: ServerName,
   endpoint: string,
   roomId: RoomId,
-  { event_id, json }: { readonly event_id: EventId; readonly json: JsonObject },
+  { event_id, json }: Sendable,
 ): Promise<Outcome<{ json: JsonObject }>> {
-  const path = `/_matrix/federation/${endpoint}/${encodeURIComponent(roomId)}/${encodeURIComponent(event_id)}`
-  const answer = await signedFetch(env, { destination, method: 'PUT', path, body: json, maxBytes: 64 * 1024 * 1024 })
+  const path = pathOf(endpoint, roomId, event_id)
+  const answer = await signedFetch(env, { destination, method: 'PUT', path, body: json })
   return answer.ok ? { ok: true, json: answer.json } : remoteFailure(answer)
 }
