@@ -295,4 +295,9 @@ export const migrations: readonly string[] = [
   -- JSON: the fields that the client was told of by the answers "acked" and "sent"; '' for none.
   ALTER TABLE connections ADD COLUMN profiles TEXT NOT NULL DEFAULT '';
   `,
+  `
+  -- One row while a client of this user follows profiles: all their changes are noted from which position on.
+  CREATE TABLE profile_interest(id INTEGER PRIMARY KEY CHECK (id = 1), since INTEGER NOT NULL, seen_day INTEGER NOT NULL);
+  DROP TABLE profile_fields;
+  `,
 ]

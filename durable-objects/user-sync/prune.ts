@@ -8,7 +8,7 @@
  */
 import type { Sql } from '../shared/sql.ts'
 import { forgetEndedDevices } from './devices.ts'
-import { forgetProfileFields } from './profile-changes.ts'
+import { forgetProfileChanges } from './profile-changes.ts'
 import { forgetConnections } from './sliding/connections.ts'
 import type { Stream } from './stream.ts'
 import { forgetSeenMessages } from './to-device.ts'
@@ -30,7 +30,7 @@ export function beginDay(sql: Sql, stream: Stream, now: number): void {
   forgetEndedDevices(sql, today)
   forgetSeenMessages(sql, today)
   forgetConnections(sql, today)
-  forgetProfileFields(sql, today)
+  forgetProfileChanges(sql, today)
   const days = sql.exec<{ day: number; position: number }>('SELECT day, position FROM days ORDER BY day').toArray()
   const seen = sql
     .exec<{ day: number }>('SELECT DISTINCT seen_day AS day FROM devices WHERE ended = 0')

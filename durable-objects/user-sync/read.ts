@@ -139,9 +139,13 @@ function readProfiles(
   today: number,
 ): ProfileNews {
   if (profileFields.length === 0) return noProfileNews
-  const { changed, late } = profileChangesAfter(sql, stream, { fields: profileFields, after: token?.read ?? 0, today })
+  const { changed, isLate } = profileChangesAfter(sql, stream, {
+    fields: profileFields,
+    after: token?.read ?? 0,
+    today,
+  })
   if (!token || fullState) return { fields: profileFields, changed: [], whole: profileFields }
-  return { fields: profileFields, changed, whole: late }
+  return { fields: profileFields, changed, whole: isLate ? profileFields : [] }
 }
 
 type RoomRow = {

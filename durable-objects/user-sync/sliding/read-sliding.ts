@@ -10,7 +10,7 @@ import { type Extensions, inScope, type SlidingParams } from '#protocol/sliding-
 import { combineConfigs, isWider, type RoomConfig } from '#protocol/sliding-sync/room-config.ts'
 import { listRooms, windowsOf } from '#protocol/sliding-sync/room-list.ts'
 import { formatPos, formatToDevice, parseToDevice } from '#protocol/sliding-sync/tokens.ts'
-import { bothFields, fieldsWithout, noProfileNews, type ProfileNews } from '#protocol/sync/profile-fields.ts'
+import { fieldsWithout, noProfileNews, type ProfileNews } from '#protocol/sync/profile-fields.ts'
 import type { DeviceKeys } from '#protocol/sync/wait-request.ts'
 
 import type { Sql } from '../../shared/sql.ts'
@@ -126,9 +126,9 @@ function readProfiles(
 ): ProfileNews {
   if (!profiles) return noProfileNews
   const { fields } = profiles
-  const { changed, late } = profileChangesAfter(sql, stream, { fields, after: connection.read, today })
+  const { changed, isLate } = profileChangesAfter(sql, stream, { fields, after: connection.read, today })
   if (connection.answer === 0) return { fields, changed: [], whole: [] }
-  return { fields, changed, whole: bothFields(late, fieldsWithout(fields, connection.profiles)) }
+  return { fields, changed, whole: isLate ? fields : fieldsWithout(fields, connection.profiles) }
 }
 
 const noThreads: SubscriptionsPage = { changes: [], end: null }

@@ -112,12 +112,17 @@ describe('a client that follows a field', () => {
     expect(first['org.matrix.msc4429.users']).toEqual({ [alice.userId]: { profile_updates: { [status]: busy } } })
     const second: Told = await sync(bob, { since: first.next_batch, filter: follow(status) })
     expect(second).not.toHaveProperty(['org.matrix.msc4429.users'])
-    // Another field is new to it.
+  })
+
+  test('of further fields hears what changed since its token, and nothing older', async () => {
+    const { alice, bob } = await pair()
+    await set(alice, 'org.example.old', 1)
+    const { next_batch: since } = await sync(bob, { filter: follow(status) })
     await set(alice, 'm.tz', 'Asia/Tokyo')
-    const third: Told = await sync(bob, { since: second.next_batch, filter: follow(status, 'm.tz') })
-    expect(third['org.matrix.msc4429.users']).toEqual({
-      [alice.userId]: { profile_updates: { 'm.tz': 'Asia/Tokyo' } },
-    })
+    const wider = follow(status, 'm.tz', 'org.example.old')
+    const expected = { [alice.userId]: { profile_updates: { 'm.tz': 'Asia/Tokyo' } } }
+    const told: Told = await sync(bob, { since, filter: wider, timeout: long })
+    expect(told['org.matrix.msc4429.users']).toEqual(expected)
   })
 
   test('gets it of who comes, and hears when somebody shares no room any more', async () => {

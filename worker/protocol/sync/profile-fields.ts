@@ -20,7 +20,7 @@ export interface ProfileNews {
   readonly fields: ProfileFields
   /** What changed since; the values are read when the answer is made. */
   readonly changed: readonly ProfileChange[]
-  /** Fields of which it may have missed changes, or that are new to it: it needs them of everybody. */
+  /** Fields of which it may have missed changes, or that are new to its connection: it needs them of everybody. */
   readonly whole: ProfileFields
 }
 
