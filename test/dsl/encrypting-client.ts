@@ -96,11 +96,40 @@ export async function setUpKeys(client: MatrixClient, { name, paper }: Person): 
 
 /** Verifies by emoji: one device asks for it by `ask`, `asked` says yes; both find that they see the same. */
 export async function verify(asked: MatrixClient, ask: () => Promise<VerificationRequest>): Promise<void> {
-  const arrived = new Promise<VerificationRequest>((resolve) => {
-    asked.once(CryptoEvent.VerificationRequestReceived, resolve)
+  const all: VerificationRequest[] = []
+  const note = (request: VerificationRequest) => all.push(request)
+  asked.on(CryptoEvent.VerificationRequestReceived, note)
+  try {
+    const request = await ask()
+    // A device that is new may take an older request, which it finds in a room, for one that has just come.
+    const received = await vi.waitFor(
+      () => {
+        const found = all.find(({ transactionId }) => transactionId === request.transactionId)
+        if (!found) throw new Error('no request came')
+        return found
+      },
+      { timeout: 60_000, interval: 20 },
+    )
+    await within(60_000, 'verifying', agree(request, received))
+  } finally {
+    asked.off(CryptoEvent.VerificationRequestReceived, note)
+  }
+}
+
+/** Ends with an error when the work takes longer than this, in milliseconds. */
+export async function within<T>(ms: number, what: string, work: Promise<T>): Promise<T> {
+  let timer: ReturnType<typeof setTimeout> | undefined
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new Error(`${what} took longer than ${ms / 1000} seconds`)), ms)
   })
-  const request = await ask()
-  const received = await arrived
+  try {
+    return await Promise.race([work, late])
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+async function agree(request: VerificationRequest, received: VerificationRequest): Promise<void> {
   await received.accept()
   await reaches(request, VerificationPhase.Ready)
   const verifier = await request.startVerification('m.sas.v1')

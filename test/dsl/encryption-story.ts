@@ -16,6 +16,7 @@ import {
   setUpKeys,
   unreadable,
   verify,
+  within,
 } from './encrypting-client.ts'
 
 const patience = { timeout: 60_000, interval: 100 }
@@ -81,14 +82,14 @@ export function tellEncryptionStory(open: () => Promise<Homes>, messages: number
     const earlier = [...steps]
     const { tells = () => true } = options
     steps.push({ ...options, work })
-    const timeout = steps.reduce((sum, each) => sum + each.timeout, 0)
+    const timeout = steps.reduce((sum, each) => sum + each.timeout, 60_000)
     test(name, { timeout }, async ({ task, skip }) => {
       if (!tells()) return skip('not with one server')
       if ((task.result?.retryCount ?? 0) > 0) {
         await begin()
-        for (const each of earlier) if (each.tells?.() !== false) await each.work()
+        for (const each of earlier) if (each.tells?.() !== false) await within(each.timeout, name, each.work())
       }
-      await work()
+      await within(options.timeout, name, work())
     })
   }
 
