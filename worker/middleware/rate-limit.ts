@@ -4,6 +4,7 @@
  * Spec: client-server-api/#rate-limiting. An isolate sees only its own requests, so these limits shed load rather than
  * count exactly; guesses at one account's password are counted exactly, by its PasswordDO.
  */
+import type { ServerName } from '#protocol/identifiers/server-name.ts'
 import type { UserId } from '#protocol/identifiers/user-id.ts'
 import { type BucketPolicy, drawToken } from '#protocol/token-bucket.ts'
 
@@ -36,6 +37,9 @@ const policies = {
   message: { burst: 100, every: 100, failsClosed: false },
   /** Joins, knocks, invites and moderation: each may reach other servers or people. */
   membership: { burst: 100, every: 1_000, failsClosed: false },
+  /** Invites by users of one other server, and those that reach one of ours from there: each makes a room known here. */
+  invitesFrom: { burst: 200, every: 1_000, failsClosed: false },
+  invitesTo: { burst: 20, every: 10_000, failsClosed: false },
   /** New rooms, by creation or upgrade. */
   newRoom: { burst: 20, every: 10_000, failsClosed: false },
   /** Uploads and new media IDs of one user. */
@@ -72,6 +76,13 @@ export function limitIntroduction(request: Request, settings: Settings): void {
 /** Refuses with M_LIMIT_EXCEEDED when the user did too much of it. */
 export function limitUser(limit: RateLimit, userId: UserId, settings: Settings): void {
   if (settings.rateLimits) draw(limit, userId)
+}
+
+/** Refuses with M_LIMIT_EXCEEDED when another server invited too many of our users, or one of them too often. */
+export function limitInvites(server: ServerName, target: UserId, settings: Settings): void {
+  if (!settings.rateLimits) return
+  draw('invitesFrom', server)
+  draw('invitesTo', `${server} ${target}`)
 }
 
 function draw(limit: RateLimit, whose: string): void {

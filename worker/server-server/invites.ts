@@ -22,11 +22,13 @@ import { keyRing } from '../federation-client/key-ring.ts'
 import { checkToldState } from '../federation-client/room-state-told.ts'
 import { verifyPdus } from '../federation-client/verify-pdus.ts'
 import { inviteVerdict } from '../memberships.ts'
+import { limitInvites } from '../middleware/rate-limit.ts'
 import { operation } from '../operation.ts'
 import { refuseBanned } from '../policy-lists.ts'
 import { refuse, unwrap } from '../refusal.ts'
 import { roomOf } from '../rooms.ts'
 import { serverIdentity } from '../server-identity.ts'
+import { settingsOf } from '../settings.ts'
 import { jsonObject } from './bodies.ts'
 
 /** Spec: server-server-api/#put_matrixfederationv2inviteroomideventid */
@@ -86,6 +88,7 @@ async function takeInvite(env: Env, invite: Invite): Promise<JsonObject> {
   if (pdu.event_id !== eventId) return refuse('invalid_param', 'The event ID in the path is another')
   if (pdu.room_id !== roomId) return refuse('invalid_param', 'The room ID in the path is another')
   const target = faultless(pdu, origin, serverName)
+  limitInvites(origin, target, settingsOf(env))
   if (!(await userExists(env, target))) return refuse('not_found', 'There is no such user on this server')
   await refuseBanned(env, { users: [pdu.sender, target], roomId })
   const verdict = await inviteVerdict(env, pdu.sender, target)
