@@ -49,13 +49,30 @@ export function partingDepth(room: Room, server: ServerName): number {
     AND substr(current_state.state_key, instr(current_state.state_key, ':') + 1) = ?`
   const depthOf = (name: string) => reader.sql.exec<{ depth: number }>(put, name).one().depth
   const depth = Math.max(depthOf(server), farewells(room).length > 0 ? depthOf(reader.serverName) : 0)
-  const merges = `SELECT nid FROM events WHERE pos IS NOT NULL AND json_array_length(json, '$.prev_events') > 1
-    ORDER BY pos DESC LIMIT ${maxMerges}`
-  for (const { nid } of reader.sql.exec<{ nid: number }>(merges).toArray()) {
-    const event = reader.eventOf(nid)
-    if (event.depth > depth && partedBy(room, event).has(server)) return event.depth
+  for (const nid of newestMerges(room)) {
+    const [event] = reader.events([nid])
+    if (event && event.depth > depth && partedBy(room, event).has(server)) return event.depth
   }
   return depth
+}
+
+/** By room, up to which position it was looked through, and what was found: whoever left may ask as often as they like. */
+const foundMerges = new WeakMap<Room, { readonly pos: number; readonly nids: readonly Nid[] }>()
+
+/** The newest events that merge forks, newest first. */
+export function newestMerges(room: Room): readonly Nid[] {
+  const { reader } = room
+  const { pos } = reader.header()
+  const known = foundMerges.get(room)
+  if (known?.pos === pos) return known.nids
+  // A room that was forgotten begins anew.
+  const before = known && known.pos < pos ? known : { pos: 0, nids: [] }
+  const query = `SELECT nid FROM events WHERE pos IS NOT NULL AND pos > ? AND json_array_length(json, '$.prev_events') > 1
+    ORDER BY pos DESC LIMIT ${maxMerges}`
+  const found = reader.sql.exec<{ nid: Nid }>(query, before.pos).toArray()
+  const nids = [...found.map(({ nid }) => nid), ...before.nids].slice(0, maxMerges)
+  foundMerges.set(room, { pos, nids })
+  return nids
 }
 
 /** Numbers of the events by which our users left, if nobody of ours is in the room any more. */
