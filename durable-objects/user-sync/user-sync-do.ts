@@ -183,8 +183,10 @@ export class UserSyncDO extends DurableObject<Env> {
   readonly #sliding: SlidingState
   /** When a client asked last by sliding sync, in ms. */
   #slidAt = 0
-  /** Devices that said something with a new room key while none of their requests waited. */
+  /** Devices that shall have an answer about their keys, and had no request that waited. */
   readonly #owed = new Set<string>()
+  /** Connections of sliding sync whose client gets something for its keys to do with the answer that is on its way. */
+  readonly #keysToDo = new Set<number>()
   #refreshing: Promise<void> | undefined
   #pushRunner: PushRunner | undefined
   #presenceKeeper: PresenceKeeper | undefined
@@ -262,6 +264,10 @@ export class UserSyncDO extends DurableObject<Env> {
 
   /** A device has said something with a new room key: its client shall have an answer, with which it keeps that key. */
   async saidWithNewKey({ deviceId }: { deviceId: string }): Promise<void> {
+    this.#answerForKeys(deviceId)
+  }
+
+  #answerForKeys(deviceId: string): void {
     if (!endKeyWaitersOf(this.ctx, deviceId)) this.#owed.add(deviceId)
   }
 
@@ -270,7 +276,10 @@ export class UserSyncDO extends DurableObject<Env> {
     this.#slidAt = Date.now()
     await this.#refresh()
     const read = connect(this.#sliding, request, this.#slidAt)
-    if (read.ok) endWaitersOf(this.ctx, read.connection)
+    if (!read.ok) return read
+    endWaitersOf(this.ctx, read.connection)
+    // Whoever comes with a position has read what was before it.
+    if (request.pos !== undefined && this.#keysToDo.delete(read.connection)) this.#answerForKeys(request.deviceId)
     return read
   }
 
@@ -299,6 +308,7 @@ export class UserSyncDO extends DurableObject<Env> {
     beginDay(this.#sql, this.#stream, Date.now())
     const { pos, isNews } = commitSliding(this.#sliding, answer)
     if (isNews) this.#wake()
+    if (pos !== undefined && answer.keysToDo) this.#keysToDo.add(answer.connection)
     return pos ?? null
   }
 

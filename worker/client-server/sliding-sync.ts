@@ -9,6 +9,7 @@ import { operation } from '../operation.ts'
 import { refuse, unwrap } from '../refusal.ts'
 import { companyOf, deviceLists } from '../sync/device-lists.ts'
 import { gatherSliding } from '../sync/gather-sliding.ts'
+import { givesKeysToDo } from '../sync/key-business.ts'
 import { slidProfiles } from '../sync/profile-updates.ts'
 import { idleAnswer, saysSomething, slidingAnswer } from '../sync/sliding-answer.ts'
 import { paramsOf, slidingBody } from '../sync/sliding-body.ts'
@@ -72,6 +73,7 @@ export const slidingSync = operation(
         others: othersOf(read),
         profiles: read.profiles.fields,
         isShown,
+        keysToDo: isShown && givesKeysToDo(userId, read, gathered),
       })
       // Another request on this connection has taken over: whoever sent this one has given it up.
       if (next === null) return read.isInitial ? refuse('unknown_pos') : idleAnswer(idleOf(read))

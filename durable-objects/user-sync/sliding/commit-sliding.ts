@@ -36,6 +36,8 @@ export interface SlidingAnswer {
   readonly profiles: ProfileFields
   /** False: nothing of the answer is worth sending, and it is not sent. */
   readonly isShown: boolean
+  /** The client's keys have to do with it, and another request of the same device is about those. */
+  readonly keysToDo: boolean
 }
 
 /** `pos`: the client's next one; undefined where the connection moved on meanwhile, or ended. `isNews`: others have to hear. */
