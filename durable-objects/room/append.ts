@@ -20,7 +20,7 @@ import { horizonOf, isOver } from './retention/expiry.ts'
 import { takeAway } from './retention/purge.ts'
 import type { Room } from './room.ts'
 import { noteSearchable } from './search/search-index.ts'
-import { noteSticky, reconsiderSticky } from './sticky/sticky-events.ts'
+import { isAside, noteSticky, reconsiderSticky } from './sticky/sticky-events.ts'
 import { type EventOutcome, type GroupId, type Nid, outcomes, type StoredEvent } from './stored-event.ts'
 import type { Transaction } from './transactor.ts'
 
@@ -64,7 +64,8 @@ export function append(room: Room, arrival: Arrival): Appended {
     stateBefore !== undefined && counts && pdu.state_key !== undefined
       ? room.groups.child(stateBefore, new Map([[stateMapKey(pdu.type, pdu.state_key), nid]]))
       : stateBefore
-  const isNews = outcome === outcomes.accepted && source !== 'history'
+  const isLive = source === 'own' || (source === 'live' && !isAside(room, pdu))
+  const isNews = outcome === outcomes.accepted && isLive
   const header = reader.header()
   const pos = isNews ? header.pos + 1 : undefined
   const auth = stored?.auth ?? authNids(room, pdu)
@@ -77,7 +78,7 @@ export function append(room: Room, arrival: Arrival): Appended {
   const isEntered = isNews && header.pos > 0 && header.extremities.length === 0
   if ((hasHole || isEntered) && pos !== undefined) transactor.noteTimelineGap(pos)
   if (reader.partial.isOpen && stateBefore !== undefined) {
-    reader.partial.noteEvent(nid, arrival.isGiven ? stateBefore : undefined, source !== 'history', wasMissing)
+    reader.partial.noteEvent(nid, arrival.isGiven ? stateBefore : undefined, isLive, wasMissing)
   }
   const changedMembers = isNews ? advance(room, event, wasMissing) : []
   // State that somebody else set meanwhile is not overwritten by what was meant for before.

@@ -125,7 +125,8 @@ async function askForEvents(errand: Errand, pdu: Pdu, server: ServerName, minDep
     // What the auth chain did not bring may come with the state.
     if (missingPrevEvents(room, pdu).length === 0) return unknownAuth().length === 0
   }
-  return fillGap(errand, pdu, server, minDepth)
+  // What leads to it is all of the time before this server came; many servers would give it none the less.
+  return pdu.depth > minDepth && fillGap(errand, pdu, server, minDepth)
 }
 
 /** Asks for the events between what we have and this one. True when some came that we had not. */

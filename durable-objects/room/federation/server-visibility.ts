@@ -12,17 +12,20 @@ import { hidesErasedFrom } from '../erasures.ts'
 import { type Horizon, horizonOf, isOver } from '../retention/expiry.ts'
 import type { Room } from '../room.ts'
 import { type ServerSight, serverSightOf } from '../server-visibility.ts'
+import { stickyUntilOf } from '../sticky/sticky-rows.ts'
 import { outcomes, type StoredEvent } from '../stored-event.ts'
 
 /** Answers for one server within one request; what it finds out about a state group is kept. */
 export class ServerView {
   readonly #room: Room
+  readonly #server: ServerName
   readonly #sight: ServerSight
   readonly #horizon: Horizon
 
   /** The server is in the room: the caller has checked that. */
   constructor(room: Room, server: ServerName) {
     this.#room = room
+    this.#server = server
     this.#sight = serverSightOf(room, server)
     this.#horizon = horizonOf(room)
   }
@@ -31,7 +34,13 @@ export class ServerView {
   show(event: StoredEvent): JsonObject | undefined {
     if (event.stateBefore === undefined || event.outcome === outcomes.rejected) return undefined
     const isHidden = isOver(event, this.#horizon) || hidesErasedFrom(this.#sight, this.#room, event)
-    const isWhole = !isHidden && this.#sight.mayRead(event)
+    // "History visibility checks MUST NOT be applied to sticky events." MSC4354.
+    const isWhole = !isHidden && (this.#sight.mayRead(event) || this.#isSticky(event))
     return isWhole ? event.pdu.json : redact(this.#room.reader.rules, event.pdu.json)
+  }
+
+  #isSticky(event: StoredEvent): boolean {
+    const isIn = this.#room.reader.serversIn().has(this.#server)
+    return isIn && event.outcome === outcomes.accepted && stickyUntilOf(this.#room, event, Date.now()) !== undefined
   }
 }

@@ -9,9 +9,12 @@
  * "Policy servers … still apply to these events, in which case the stickiness of the event is prevented."
  */
 import { checkAuthRules } from '#protocol/event-auth/check-auth-rules.ts'
+import type { Pdu } from '#protocol/events/pdu.ts'
+import type { EventId } from '#protocol/identifiers/event-id.ts'
 import { stickyDurationOf, stickyUntil } from '#protocol/sticky-events.ts'
 
 import type { Arrival } from '../append.ts'
+import { entryDepth } from '../federation/holes.ts'
 import { policyFault } from '../policy.ts'
 import { noteRelation } from '../relations.ts'
 import { currentStateLookup, type Room } from '../room.ts'
@@ -21,6 +24,20 @@ import { showSticky, softFailedSticky, stick } from './sticky-rows.ts'
 
 /** Soft-failed events that are judged again at one change of the state; further ones have their turn at the next. */
 const mostJudged = 200
+
+/**
+ * Whether an event goes to clients by what is sticky alone. What servers send to newcomers is from before the newcomers' time,
+ * and what leads to it is not there: in the timeline it would stand after all that was said since, with a hole before it.
+ */
+export function isAside(room: Room, pdu: Pdu, now = Date.now()): boolean {
+  const { reader } = room
+  const { depth, origin_server_ts: originServerTs } = pdu
+  const duration = pdu.state_key === undefined ? stickyDurationOf(pdu.json) : undefined
+  if (duration === undefined || stickyUntil({ originServerTs, receivedTs: now, duration }) <= now) return false
+  const isLate = reader.header().extremities.some((nid) => reader.eventOf(nid).depth > depth)
+  const lacks = (id: EventId) => reader.eventById(id)?.stateAfter === undefined
+  return isLate && (pdu.prev_events.some(lacks) || depth < entryDepth(room))
+}
 
 /** Notes an event that was just given its place, if it is sticky; `now` in ms since 1970. */
 export function noteSticky(room: Room, event: StoredEvent, source: Arrival['source'], now = Date.now()): void {

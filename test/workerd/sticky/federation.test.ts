@@ -17,10 +17,11 @@ import {
 } from '../federation/other-server.ts'
 import { at, createRoom, join, ok, say, setState } from '../rooms/rooms.ts'
 import { aMoment, long, sync } from '../sync/syncing.ts'
-import { event, minute, shownIn, stick, stickyIn } from './sticky.ts'
+import { event, later, minute, shownIn, stick, stickyIn } from './sticky.ts'
 
 const patience = { timeout: 30_000, interval: 50 }
 const hour = 60 * minute
+vi.setConfig({ testTimeout: 60_000 })
 
 let alice: User
 let far: OtherServer
@@ -111,6 +112,23 @@ describe('ours, for other servers', () => {
     await vi.waitFor(() => expect(heard.texts).toContain('while they were away'), patience)
   })
 
+  test('are given whole to who asks for them, of whatever time they are, for as long as they are sticky', async () => {
+    const server = await otherServer('asking.test:8448')
+    listening(server)
+    const roomId = await createRoom(alice, { preset: 'public_chat' })
+    await ok(setState(alice, roomId, 'm.room.history_visibility', { history_visibility: 'joined' }))
+    const [secret, call] = [await say(alice, roomId, 'secret'), await stick(alice, roomId, 'call')]
+    await joinOver(server, `@asking:${server.name}`, roomId)
+    const contentOf = async (eventId: string) => {
+      const { pdus } = await ok(server.ask<{ pdus: JsonObject[] }>('GET', `/event/${encodeURIComponent(eventId)}`))
+      return own(pdus[0] ?? {}, 'content')
+    }
+    expect(await contentOf(secret)).toEqual({})
+    expect(await contentOf(call)).toMatchObject({ body: 'call' })
+    await later(roomId, hour)
+    expect(await contentOf(call)).toEqual({})
+  })
+
   test('are not among what is left out for a server that was away', async () => {
     const server = await otherServer('away.test:8448')
     const heard = listening(server)
@@ -177,6 +195,27 @@ describe('those of others', () => {
       expect(stickyIn(shown)).toEqual(['call'])
       expect(shownIn(shown)).toEqual([])
     }, patience)
+  })
+
+  test('that were said before we came leave the timeline as it is', async () => {
+    const room = new FarRoom(far)
+    room.say('long ago')
+    const [first, second] = [room.add(sticky('first')), room.add(sticky('second'))]
+    room.say('more')
+    await joined(room)
+    const { since } = await synced(room.roomId)
+    const [old, now] = [room.add(sticky('over', { ts: Date.now() - hour })), room.say('now')]
+    await deliver(old, now)
+    await deliver(first, second)
+    await vi.waitFor(async () => {
+      const { room: shown } = await synced(room.roomId, { since })
+      expect(stickyIn(shown)).toEqual(['first', 'second'])
+      expect(shownIn(shown)).toEqual(['over', 'now'])
+      expect(shown?.timeline?.limited).toBe(false)
+    }, patience)
+    const { chunk } = await ok(alice.get<{ chunk: JsonObject[] }>(at(room.roomId, '/messages?dir=b&limit=50')))
+    const texts = chunk.flatMap(({ content }) => own(Object(content), 'body') ?? [])
+    expect(texts).toEqual(['now', 'over', 'more', 'second', 'first', 'long ago'])
   })
 
   test('that are sent while we are still entering wait for that', async () => {
