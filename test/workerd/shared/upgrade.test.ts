@@ -93,8 +93,11 @@ async function schemaOf(run: Run): Promise<string[]> {
 
 const versionsOf = (list: readonly unknown[]) => list.map((_, index) => index + 1)
 
-/** Tables whose rows a migration may throw away, with the reason; empty: there are none. */
-const dropped: ReadonlySet<string> = new Set()
+/** Tables whose rows a migration may throw away, with the reason. */
+const dropped: ReadonlySet<string> = new Set([
+  // Who follows which fields of profiles: asked for again with each request, and then given everything anew.
+  'profile_fields',
+])
 
 async function upgrades(run: Run, older: () => Promise<void>, newest: () => Promise<void>): Promise<string[]> {
   await older()
