@@ -362,6 +362,7 @@ const passedOn = [
   'remote-media-days',
   'freeze-unauthenticated-media',
   'url-previews',
+  'device-names-over-federation',
   'presence',
   'push-encrypted-events',
   'retention',

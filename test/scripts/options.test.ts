@@ -41,6 +41,14 @@ describe('what npm start takes', () => {
     expect(optionsOf(['--port=9002'], { CS_PORT: '9000' }).port).toBe(9002)
   })
 
+  test('what only the Worker looks at gets there', () => {
+    const on = { DEVICE_NAMES_OVER_FEDERATION: 'on', PRESENCE: 'on' }
+    expect(optionsOf([], on).variables).toEqual(on)
+    expect(optionsOf(['--device-names-over-federation', 'off']).variables).toEqual({
+      DEVICE_NAMES_OVER_FEDERATION: 'off',
+    })
+  })
+
   test('an empty environment variable counts as none', () => {
     expect(optionsOf([], { CS_PORT: '', REGISTRATION: '' })).toMatchObject({ port: 8008, registration: 'open' })
   })
