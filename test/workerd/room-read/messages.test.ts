@@ -28,7 +28,9 @@ describe('a page', () => {
     expect(second.start).toBe(first.end)
     const back = granted(await room.rpc.messages({ reader: alice, dir: 'f', limit: 10, from: first.end ?? '' }))
     expect(texts(back.chunk)).toEqual(['c', 'd'])
-    expect(back).not.toHaveProperty('end')
+    const behind = granted(await room.rpc.messages({ reader: alice, dir: 'f', from: back.end ?? '', limit: 10 }))
+    expect(behind).toMatchObject({ chunk: [] })
+    expect(behind).not.toHaveProperty('end')
   })
 
   it('is not disturbed by what is said meanwhile', async () => {
