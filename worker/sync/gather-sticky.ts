@@ -40,10 +40,10 @@ export async function gatherSticky(
     const given = page.events.slice(0, left)
     if (given.length > 0) rooms.set(roomId, given)
     left -= given.length
-    const isWhole = given.length === page.events.length
-    const after = isWhole ? end : page.positions[given.length - 1]
+    const isAll = given.length === page.events.length
+    const after = isAll ? page.upTo : page.positions[given.length - 1]
     if (after !== undefined) round = { upTo, roomId, after }
-    if (!isWhole) return inMidst(false)
+    if (!isAll || page.upTo < end) return inMidst(false)
   }
   return isCut ? inMidst(false) : { rooms, nextBatch: formatSticky({ at: upTo }, epoch), hasFailures: false }
 }

@@ -31,9 +31,12 @@ export interface StickyChoice {
 export interface Chosen {
   readonly events: readonly StoredEvent[]
   readonly positions: readonly number[]
-  /** The position of the last of them, where there are more. */
-  readonly last: number | undefined
+  /** How far that goes: up to where it was asked for, or there may be more. */
+  readonly upTo: number
 }
+
+/** Events that are passed over for one answer: nobody makes others read all that they say for nothing. */
+const mostPassed = 1000
 
 /** Sticky events between two positions, oldest first; `now` in ms since 1970. */
 export function stickyEvents(view: View, choice: StickyChoice, now: number): Chosen {
@@ -41,16 +44,23 @@ export function stickyEvents(view: View, choice: StickyChoice, now: number): Cho
   const events: StoredEvent[] = []
   const positions: number[] = []
   const { room } = view
+  let passed = 0
+  const isPassed = (event: StoredEvent, pos: number) =>
+    shown.has(pos) ||
+    view.isOver(event) ||
+    stickyDurationOf(event.pdu.json) === undefined ||
+    (event.state_key === undefined && ignoredUsers.includes(event.sender))
   for (const { nid, pos } of stickyBetween(room, choice, now)) {
     const event = room.reader.eventOf(nid)
-    if (view.isOver(event)) continue
-    if (shown.has(pos) || stickyDurationOf(event.pdu.json) === undefined) continue
-    if (event.state_key === undefined && ignoredUsers.includes(event.sender)) continue
-    if (events.length === limit) return { events, positions, last: positions.at(-1) }
+    if (isPassed(event, pos)) {
+      if (++passed === mostPassed) return { events, positions, upTo: pos }
+      continue
+    }
+    if (events.length === limit) return { events, positions, upTo: positions.at(-1) ?? choice.after }
     events.push(event)
     positions.push(pos)
   }
-  return { events, positions, last: undefined }
+  return { events, positions, upTo: choice.upTo }
 }
 
 export interface StickyRequest extends Omit<StickyChoice, 'shown'> {
@@ -62,16 +72,20 @@ export interface StickyPage {
   readonly events: readonly ClientEvent[]
   /** Their positions, in the same order. */
   readonly positions: readonly number[]
+  /** How far that goes. */
+  readonly upTo: number
 }
 
 /** For sliding sync: what is sticky between two positions, as one gets it who is joined. `now` in ms since 1970. */
 export function stickyPage(room: Room, request: StickyRequest, now: number): StickyPage {
   const { reader, deviceId } = request
-  if (!hasSticky(room, now) || room.reader.membership(reader) !== 'join') return { events: [], positions: [] }
+  if (!hasSticky(room, now) || room.reader.membership(reader) !== 'join') {
+    return { events: [], positions: [], upTo: request.upTo }
+  }
   const view = viewOf(room, reader)
-  const { events, positions } = stickyEvents(view, { ...request, shown: new Set() }, now)
+  const { events, ...page } = stickyEvents(view, { ...request, shown: new Set() }, now)
   const format = { now, deviceId, withRoomId: false }
-  return { events: events.map((event) => timelineEvent(view, event, format)), positions }
+  return { events: events.map((event) => timelineEvent(view, event, format)), ...page }
 }
 
 /** What a section of `/sync` has of sticky events. */
@@ -97,12 +111,14 @@ export function stickySection(asked: Asked, isContinuous: boolean, timeline: rea
   const shown = new Set([...heard.shown, ...inTimeline])
   const { pos: upTo } = view.room.reader.header()
   const choice = { after: heard.after, upTo, limit: mostStickyEvents, shown, ignoredUsers }
-  const { events, last } = stickyEvents(view, choice, now)
-  if (events.length === 0) return none
+  const { events, upTo: last } = stickyEvents(view, choice, now)
   const format = eventFormat(asked)
   return {
-    json: { msc4354_sticky: { events: events.map((event) => timelineEvent(view, event, format)) } },
+    json:
+      events.length === 0
+        ? {}
+        : { msc4354_sticky: { events: events.map((event) => timelineEvent(view, event, format)) } },
     senders: events.map(({ sender }) => sender),
-    rest: last === undefined ? undefined : { after: last, shown: [...shown].filter((pos) => pos > last) },
+    rest: last === upTo ? undefined : { after: last, shown: [...shown].filter((pos) => pos > last) },
   }
 }

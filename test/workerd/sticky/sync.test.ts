@@ -1,8 +1,11 @@
 /** Sticky events over `/sync`. MSC4354 (unstable), "Sync API changes". */
+import { evictDurableObject, runInDurableObject } from 'cloudflare:test'
+import { env } from 'cloudflare:workers'
 import { beforeAll, beforeEach, describe, expect, test } from 'vitest'
 
 import { login, registerUser, type User } from '../client.ts'
 import { createRoom, join, ok, say, setState } from '../rooms/rooms.ts'
+import { slide } from '../sliding-sync/sliding.ts'
 import { aMoment, long, sync } from '../sync/syncing.ts'
 import { later, minute, shownIn, stick, stickyIn } from './sticky.ts'
 
@@ -77,6 +80,41 @@ describe('a sticky event', () => {
     expect(stickyIn((await synced(bob, { filter: nothing })).room)).toEqual(['long'])
     await later(roomId, 10 * minute)
     expect((await synced(bob, { filter: nothing })).room).not.toHaveProperty('msc4354_sticky')
+  })
+
+  test('is found behind very many of somebody who is ignored', async () => {
+    const [frank, grace] = [await registerUser('stickysync-frank'), await registerUser('stickysync-grace')]
+    await join(frank, roomId)
+    await join(grace, roomId)
+    const path = `/user/${encodeURIComponent(frank.userId)}/account_data/m.ignored_user_list`
+    await ok(frank.put(path, { ignored_users: { [grace.userId]: {} } }))
+    const { since } = await synced(frank)
+    await stick(grace, roomId, 'spam')
+    // As if there were a thousand of it.
+    await runInDurableObject(env.ROOM.get(env.ROOM.idFromName(roomId)), (_, { storage }) => {
+      storage.sql.exec(
+        `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1100)
+         INSERT INTO events SELECT 1000000 + i, event_id || i, type, state_key, sender, depth, origin_server_ts, 1000000 + i,
+           outcome, state_before, state_after, auth, redacted_by, reject_reason, txn_device, NULL, json
+         FROM (SELECT * FROM events ORDER BY nid DESC LIMIT 1), n`,
+      )
+      storage.sql.exec(
+        `INSERT INTO sticky_events SELECT nid, pos, ${Date.now() + 5 * minute} FROM events WHERE nid > 1000000`,
+      )
+      storage.sql.exec('UPDATE room SET pos = 1001100')
+    })
+    await evictDurableObject(env.ROOM.get(env.ROOM.idFromName(roomId)))
+    await stick(alice, roomId, 'heard')
+    const first = await synced(frank, { since, filter: nothing })
+    expect(stickyIn(first.room)).toEqual([])
+    const second = await synced(frank, { since: first.since, filter: nothing, timeout: long })
+    expect(stickyIn(second.room)).toEqual(['heard'])
+    const lists = { lists: { rooms: { ranges: [[500, 500]], required_state: [], timeline_limit: 0 } } }
+    const extensions = { 'org.matrix.msc4354.sticky_events': { enabled: true } }
+    const { pos } = await slide(frank, lists)
+    const answer = await slide(frank, { ...lists, extensions }, { pos, timeout: long })
+    expect(JSON.stringify(answer.extensions)).toContain('"heard"')
+    expect(JSON.stringify(answer.extensions)).not.toContain('"spam"')
   })
 
   test('of somebody who is ignored does not come', async () => {
