@@ -35,7 +35,6 @@ export default defineConfig({
                 PASSWORD_COST: '1',
                 MAX_UPLOAD_MB: '1',
                 ALLOW_PRIVATE_ADDRESSES: 'on',
-                DEVICE_NAMES_OVER_FEDERATION: 'on',
                 // Rooms that say nothing keep their messages.
                 RETENTION: 'on',
               },

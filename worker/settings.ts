@@ -125,7 +125,7 @@ function parseSettings(env: SettingVariables): Settings {
     registrationTerms: env.REGISTRATION_TERMS ? terms(env.REGISTRATION_TERMS) : undefined,
     hidesKnownAddresses: oneOf('HIDE_KNOWN_ADDRESSES', env.HIDE_KNOWN_ADDRESSES, ['on', 'off']) === 'on',
     publishesRooms: oneOf('PUBLIC_ROOMS_OVER_FEDERATION', env.PUBLIC_ROOMS_OVER_FEDERATION, ['off', 'on']) === 'on',
-    tellsDeviceNames: oneOf('DEVICE_NAMES_OVER_FEDERATION', env.DEVICE_NAMES_OVER_FEDERATION, ['off', 'on']) === 'on',
+    tellsDeviceNames: oneOf('DEVICE_NAMES_OVER_FEDERATION', env.DEVICE_NAMES_OVER_FEDERATION, ['on', 'off']) === 'on',
     presence: oneOf('PRESENCE', env.PRESENCE, ['off', 'on']) === 'on',
     retention: retentionRules(env),
     pushesEncrypted: oneOf('PUSH_ENCRYPTED_EVENTS', env.PUSH_ENCRYPTED_EVENTS, ['off', 'on']) === 'on',

@@ -119,7 +119,7 @@ const table = {
   'device-names-over-federation': {
     env: 'DEVICE_NAMES_OVER_FEDERATION',
     value: 'on|off',
-    help: 'other servers are told what people call their devices; unless given, off',
+    help: 'other servers are told what people call their devices; unless given, on',
     check: oneOf('on', 'off'),
   },
   presence: {
