@@ -105,7 +105,7 @@ export function acknowledgeToDevice(sql: Sql, deviceId: string, position: number
   sql.exec('DELETE FROM to_device WHERE device_id = ? AND position <= ?', deviceId, position)
 }
 
-/** Messages that wait for one device at most: for years, or a flood. The oldest go. */
+/** Messages that wait for one device at most: for years, or a flood. */
 const maxWaiting = 50_000
 /** Positions of the stream after which that is looked at. */
 const lookEvery = 512
@@ -115,15 +115,32 @@ export function isTimeToBound(before: number, after: number): boolean {
   return Math.floor(before / lookEvery) < Math.floor(after / lookEvery)
 }
 
-/** Forgets the oldest messages of a device for which more wait than any client would read. */
+/**
+ * Forgets messages of a device for which more wait than any client would read: the oldest of those servers that sent most. A
+ * flood drives out itself, and not the keys that others sent to a device that was away.
+ */
 export function boundQueues(sql: Sql, most = maxWaiting): void {
-  const devices = sql.exec<{ id: string }>('SELECT DISTINCT device_id AS id FROM to_device').toArray()
-  for (const { id } of devices) {
-    sql.exec(
-      `DELETE FROM to_device WHERE device_id = ?1 AND position <=
-         (SELECT position FROM to_device WHERE device_id = ?1 ORDER BY position DESC LIMIT 1 OFFSET ?2)`,
-      id,
-      most,
-    )
+  const devices = sql.exec<{ id: string; waiting: number }>(
+    'SELECT device_id AS id, count(*) AS waiting FROM to_device GROUP BY device_id HAVING waiting > ?',
+    most,
+  )
+  for (const { id } of devices.toArray()) {
+    const query = `SELECT ${serverOfSender} AS server, count(*) AS waiting FROM to_device
+      WHERE device_id = ? GROUP BY server ORDER BY waiting`
+    const shares = sql.exec<{ server: string; waiting: number }>(query, id).toArray()
+    let left = most
+    for (const [at, { server, waiting }] of shares.entries()) {
+      // What those leave who sent little is shared among the others.
+      const kept = Math.min(waiting, Math.floor(left / (shares.length - at)))
+      left -= kept
+      if (kept < waiting) forgetOldest(sql, id, server, waiting - kept)
+    }
   }
+}
+
+const serverOfSender = "substr(sender, instr(sender, ':') + 1)"
+
+function forgetOldest(sql: Sql, deviceId: string, server: string, count: number): void {
+  const oldest = `SELECT position FROM to_device WHERE device_id = ? AND ${serverOfSender} = ? ORDER BY position LIMIT ?`
+  sql.exec(`DELETE FROM to_device WHERE position IN (${oldest})`, deviceId, server, count)
 }

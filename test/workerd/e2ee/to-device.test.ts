@@ -105,6 +105,36 @@ describe('a message to devices', () => {
     expect([isTimeToBound(511, 512), isTimeToBound(512, 1023), isTimeToBound(100, 2000)]).toEqual([true, false, true])
   })
 
+  test('of a server that floods drives out nothing of others', async () => {
+    const bob = await registerUser('tf_bob')
+    await runInDurableObject(env.USER_SYNC.get(env.USER_SYNC.idFromName(bob.userId)), (_, { storage }) => {
+      const insert = 'INSERT INTO to_device(device_id, sender, type, content) VALUES (?, ?, ?, ?)'
+      const queue = (sender: string, count: number, device = 'PHONE') => {
+        for (let n = 0; n < count; n++) storage.sql.exec(insert, device, sender, 'm.room.encrypted', `{"n":${n}}`)
+      }
+      queue('@friend:honest.test', 3)
+      queue('@one:liar.test', 40)
+      queue('@two:liar.test:8448', 25)
+      queue('@other:honest.test', 2)
+      queue('@one:liar.test', 5, 'TABLET')
+      boundQueues(storage.sql, 20)
+      const left = (device: string) =>
+        storage.sql
+          .exec<{ sender: string; content: string }>(
+            'SELECT sender, content FROM to_device WHERE device_id = ? ORDER BY position',
+            device,
+          )
+          .toArray()
+      const bySender = (sender: string) => left('PHONE').filter((row) => row.sender === sender)
+      expect(left('PHONE')).toHaveLength(20)
+      expect(left('TABLET')).toHaveLength(5)
+      expect([bySender('@friend:honest.test').length, bySender('@other:honest.test').length]).toEqual([3, 2])
+      // Of what goes, the oldest.
+      expect(bySender('@one:liar.test').at(-1)?.content).toBe('{"n":39}')
+      expect([bySender('@one:liar.test').length, bySender('@two:liar.test:8448').length]).toEqual([8, 7])
+    })
+  })
+
   test('wakes who waits for it', async () => {
     const alice = await registerUser('tw_alice')
     const bob = await registerUser('tw_bob')
