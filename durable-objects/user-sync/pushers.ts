@@ -230,11 +230,14 @@ export function queued(sql: Sql, pusherId: number, limit = maxQueued): Queued[] 
     })
 }
 
-/** A gateway took it. */
+/** A gateway took it. Where the user has read on meanwhile, it hears of the count, which nobody else will tell it. */
 export function noteSent(sql: Sql, pusher: Pusher, sent: Queued, badge: number): void {
   sql.exec('DELETE FROM push_queue WHERE id = ?', sent.id)
-  if (pusher.badge === badge && pusher.failures === 0) return
-  sql.exec('UPDATE pushers SET badge = ?, failures = 0, next_at = 0 WHERE id = ?', badge, pusher.id)
+  if (pusher.badge !== badge || pusher.failures > 0) {
+    sql.exec('UPDATE pushers SET badge = ?, failures = 0, next_at = 0 WHERE id = ?', badge, pusher.id)
+  }
+  const wants = pusher.isActive && wantsCounts(pusher.fields)
+  if (wants && unreadTotal(sql) !== badge && !nextQueued(sql, pusher.id)) insert(sql, pusher.id, 'null', Date.now())
 }
 
 /** A gateway did not take it: later again; what is a day old is no news any more. */
