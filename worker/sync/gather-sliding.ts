@@ -39,6 +39,8 @@ export interface GatheredSliding {
   /** For the profiles extension: who is shown that the client may not know yet, and rooms of which it needs all. */
   readonly people: ReadonlySet<string>
   readonly newRooms: readonly RoomId[]
+  /** Rooms of two people. */
+  readonly pairs: ReadonlySet<string>
   readonly slices: readonly GivenSlice[]
   readonly hasFailures: boolean
 }
@@ -50,6 +52,7 @@ export async function gatherSliding(env: Env, reader: SlidingReader, read: Slidi
   const dataUpTo = new Map(read.roomAccountData.map(({ roomId, upTo }) => [roomId, upTo]))
   const people = new Set<string>()
   const newRooms: RoomId[] = []
+  const pairs = new Set<string>()
   let hasFailures = false
 
   const take = (asked: SlidingRoom, slice: SlidingSlice | null) => {
@@ -64,6 +67,7 @@ export async function gatherSliding(env: Env, reader: SlidingReader, read: Slidi
     const wasDirect = asked.given?.config.isDirect === true
     const isOther = asked.given !== null && wasDirect !== asked.isDirect
     const direct = asked.isDirect || isOther ? { is_dm: asked.isDirect } : {}
+    if (slice?.isPair) pairs.add(roomId)
     if (slice && (slice.room || isOther) && rooms) rooms[roomId] = { ...slice.room, ...direct }
     if (slice?.room && asked.profiles) {
       if (isLazy(asked.config))
@@ -107,7 +111,7 @@ export async function gatherSliding(env: Env, reader: SlidingReader, read: Slidi
   if (sticky?.hasFailures) hasFailures = true
   const shown = { rooms: rooms ?? {}, receipts: receipts ?? {}, typing: typing ?? {} }
   const others = { sticky: withoutShown(sticky, shown.rooms), memberChanges, people, newRooms }
-  return { ...shown, ...others, slices, hasFailures }
+  return { ...shown, ...others, slices, pairs, hasFailures }
 }
 
 function sliceRequest({ userId, deviceId }: SlidingReader, read: SlidingRead, asked: SlidingRoom) {

@@ -1,5 +1,5 @@
 /**
- * What a client learns of its rooms and has to answer by its keys: others who verify it in a direct chat.
+ * What a client learns of its rooms and has to answer by its keys: others who verify it in a chat of two.
  *
  * Clients on matrix-rust-sdk (Element X) look at rooms with one request and at keys with another, and send what their
  * encryption has to say only when the second begins anew. So an answer with such events is followed by one of that request,
@@ -14,10 +14,15 @@ import type { GatheredSliding } from './gather-sliding.ts'
 const verification = 'm.key.verification.'
 
 /** Whether that goes for an answer: it is on a request for rooms alone. */
-export function givesKeysToDo(userId: UserId, read: SlidingRead, gathered: Pick<GatheredSliding, 'rooms'>): boolean {
+export function givesKeysToDo(
+  userId: UserId,
+  read: SlidingRead,
+  gathered: Pick<GatheredSliding, 'rooms' | 'pairs'>,
+): boolean {
   if (read.extensions.e2ee) return false
   return read.rooms.some(({ roomId, isDirect }) => {
-    const room = isDirect ? gathered.rooms[roomId] : undefined
+    // Clients do not mark every direct chat as one.
+    const room = isDirect || gathered.pairs.has(roomId) ? gathered.rooms[roomId] : undefined
     const [timeline, live] = room ? [own(room, 'timeline'), own(room, 'num_live')] : []
     if (!Array.isArray(timeline) || typeof live !== 'number' || live === 0) return false
     return timeline.slice(-live).some((event) => mayVerify(userId, event))

@@ -15,6 +15,7 @@ import type { RoomChange } from '../../user-sync/marks.ts'
 import type { Room } from '../room.ts'
 import type { Asked } from '../slice.ts'
 import { strippedStateAt, strippedStateFromOutside } from '../stripped-state.ts'
+import { countsOf } from '../summary.ts'
 import { viewOf } from '../visibility.ts'
 import { insideSlice } from './inside-slice.ts'
 import { listFacts } from './list-facts.ts'
@@ -43,6 +44,8 @@ export interface SlidingSliceRequest {
 export interface SlidingSlice {
   /** How the room stood; the client has heard all of it up to there. */
   readonly change: RoomChange
+  /** No more than two people are in the room, or invited. */
+  readonly isPair: boolean
   /** Undefined where there is nothing to show. */
   readonly room?: JsonObject
   /** Events for the extensions. */
@@ -69,7 +72,8 @@ export function slidingSlice(room: Room, request: SlidingSliceRequest, now: numb
   const given = request.given !== null && request.given.pos > pos ? null : request.given
   const membership = room.reader.membership(request.reader) ?? 'leave'
   const change: RoomChange = { roomId, pos, typing: room.memory.typing.version, membership }
-  return { ok: true, change, ...show(room, { ...request, given }, membership, now) }
+  const { joined, invited: awaited } = countsOf(room)
+  return { ok: true, change, isPair: joined + awaited <= 2, ...show(room, { ...request, given }, membership, now) }
 }
 
 function show(room: Room, sliding: SlidingSliceRequest, membership: string, now: number): Parts {

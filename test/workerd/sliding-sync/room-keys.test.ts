@@ -85,13 +85,16 @@ test('a wait that tells of no keys goes on', async () => {
   expect((await waiting).extensions.to_device?.events).toHaveLength(1)
 })
 
-describe('in a direct chat', () => {
+describe.each(['direct', 'of two'])('in a chat that is %s', (kind) => {
   let bob: User
   let chat: string
   beforeAll(async () => {
-    bob = await registerUser('keys-bob')
+    bob = await registerUser(`keys-bob-${kind.replace(' ', '-')}`)
+    const carol = await registerUser(`keys-carol-${kind.replace(' ', '-')}`)
     chat = await createRoom(alice, { preset: 'public_chat' })
     await join(bob, chat)
+    if (kind === 'of two') return
+    await join(carol, chat)
     const direct = `/user/${encodeURIComponent(alice.userId)}/account_data/m.direct`
     expect((await alice.put(direct, { [bob.userId]: [chat] })).status).toBe(200)
   })
@@ -124,6 +127,7 @@ describe('in a direct chat', () => {
   test('what is no verification does not end it, nor what the user says, nor another room, nor what was not read', async () => {
     const other = await createRoom(alice, { preset: 'public_chat' })
     await join(bob, other)
+    await join(await registerUser(`keys-third-${++sent}`), other)
     const { user, client, rooms } = await twice()
     const waiting = client.next(tooLong)
     await aMoment()
