@@ -225,8 +225,8 @@ export class UserSyncDO extends DurableObject<Env> {
 
   /** A room found out that servers are in it of which it did not know: they may not follow this user's devices yet. */
   async roomHasNewServers({ roomId }: { roomId: RoomId }): Promise<void> {
-    noteDeviceChange(this.#sql, { kind: 'joined', name: roomId })
-    this.#alarms.ensure('announce', Date.now() + laterWithin)
+    // What changed until now they have missed.
+    this.#announceSoon({ kind: 'joined', name: roomId })
   }
 
   /**
