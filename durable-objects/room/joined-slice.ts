@@ -41,8 +41,9 @@ export function joinedSlice(asked: Asked, member: StoredEvent, group: GroupId): 
 
   const knowsTimeline = from !== null && (isContinuous || hadJoined(view, from.pos))
   const after = knowsTimeline ? from.pos : 0
+  const goesOn = from !== null || request.isIncremental === true
   const timeline = timelineSlice(view, { after, upTo: pos }, timelineLimit(request), timelineChoice(request))
-  const limited = timeline.leftOut || (!isContinuous && (knowsTimeline || hasOlder(room, from, timeline.start)))
+  const limited = timeline.leftOut || (!isContinuous && (knowsTimeline || hasOlder(room, goesOn, timeline.start)))
 
   const heard = isContinuous && !request.fullState ? stateGroupAt(room, from.pos) : undefined
   const held = heard === undefined ? undefined : heldState(room, heard, group)

@@ -60,8 +60,9 @@ function upToLeave(asked: Asked, until: StoredEvent, member: StoredEvent): Shown
   const isContinuous = from !== null && wasJoinedUntil(view, from.pos, until)
   const knowsTimeline = from !== null && (isContinuous || hadJoined(view, from.pos))
   const after = knowsTimeline ? from.pos : 0
+  const goesOn = from !== null || request.isIncremental === true
   const timeline = timelineSlice(view, { after, upTo }, timelineLimit(request), timelineChoice(request))
-  const limited = timeline.leftOut || (!isContinuous && (knowsTimeline || hasOlder(room, from, timeline.start)))
+  const limited = timeline.leftOut || (!isContinuous && (knowsTimeline || hasOlder(room, goesOn, timeline.start)))
 
   const end = until.pos === undefined ? until.stateAfter : stateGroupAt(room, upTo)
   if (end === undefined) return memberAlone(asked, member)

@@ -13,7 +13,7 @@ import { parseTimelineToken } from '#protocol/sync/timeline-token.ts'
 
 import type { ClientEvent } from './client-event.ts'
 import type { Membership } from './reader.ts'
-import { isWorldReadable, openFor } from './room-access.ts'
+import { openFor } from './room-access.ts'
 import type { Room } from './room.ts'
 import { wholeStateAt } from './state-at.ts'
 import { readableGroup, shownSlices } from './state.ts'
@@ -63,17 +63,14 @@ export interface JoinedMember {
   readonly avatar_url: string
 }
 
-/**
- * Who is joined, with their profiles in this room. "The current user must be in the room for it to work", or look into one
- * that the world may read, where `/members` tells them as much: Element X asks here for a preview of it.
- */
+/** Who is joined, with their profiles in this room. "The current user must be in the room for it to work". */
 export function joinedMembers(
   room: Room,
   { reader }: { reader: UserId },
 ): Outcome<{ joined: Record<string, JoinedMember> }> {
   const opened = openFor(room, reader)
   if (!opened.ok) return opened
-  if (opened.view.standing.kind !== 'joined' && !isWorldReadable(room)) return fail('not_in_room')
+  if (opened.view.standing.kind !== 'joined') return fail('not_in_room')
   const joined: Record<string, JoinedMember> = {}
   for (const events of room.reader.eventSlices(currentMembers(room, 'join'))) {
     for (const { state_key, pdu } of events) {

@@ -38,8 +38,8 @@ export interface SliceRequest {
   readonly ignoredUsers?: readonly string[]
   /** Count what is unread by these rules. */
   readonly pushRules?: RoomPushRules
-  /** Say who came and went: for `device_lists`. */
-  readonly memberChanges?: boolean
+  /** The client has synced before, if not this room: it hears who came and went (for `device_lists`). */
+  readonly isIncremental?: boolean
 }
 
 export interface Slice {
@@ -124,16 +124,16 @@ export function hadJoined(view: View, pos: number): boolean {
 }
 
 /**
- * Whether there is more of the room than a slice which read all of it from its beginning, or from when a client entered it.
- * For one who heard nothing yet, what a filter hides is no more: "true if the number of events returned was limited by the
- * `limit` on the filter".
+ * Whether there is more of the room than a slice which read all of it from its beginning. In a client's first sync, what a
+ * filter hides is no more: "true if the number of events returned was limited by the `limit` on the filter". To one that goes
+ * on (`isIncremental`) a room which has just been entered is limited wherever something lies before the slice.
  */
-export function hasOlder({ reader }: Room, from: { readonly pos: number } | null, start: number): boolean {
+export function hasOlder({ reader }: Room, isIncremental: boolean, start: number): boolean {
   const [first] = reader.sql
     .exec<{ pos: number; type: string }>('SELECT pos, type FROM events WHERE pos IS NOT NULL ORDER BY pos LIMIT 1')
     .toArray()
   if (first === undefined) return false
-  return first.type !== 'm.room.create' || (from !== null && first.pos <= start)
+  return first.type !== 'm.room.create' || (isIncremental && first.pos <= start)
 }
 
 export function eventFormat({ request, now }: Asked): EventFormat {

@@ -35,7 +35,7 @@ export function syncSlice(room: Room, request: SliceRequest, now: number): Outco
   const from = heardOf(room, request, heard)
   const shown = show(viewOf(room, request.reader), { ...request, from }, now)
   const answer = shown ?? { section: 'none', room: {} }
-  const asksForChanges = request.memberChanges && !isWithheld(room, request)
+  const asksForChanges = request.isIncremental && !isWithheld(room, request)
   const changes = asksForChanges ? { memberChanges: memberChanges(room, { reader: request.reader, from }) } : {}
   return { ok: true, pos, typing: room.memory.typing.version, ...answer, ...changes, ...stickyFacts(room, now) }
 }

@@ -93,7 +93,7 @@ async function readSlice(
 ) {
   return retried(roomId, () =>
     roomOf(env, roomId).syncSlice({
-      memberChanges: !isInitial,
+      isIncremental: !isInitial,
       reader: reader.userId,
       deviceId: reader.deviceId,
       from,

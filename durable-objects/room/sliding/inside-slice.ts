@@ -125,7 +125,7 @@ function timelineOf(asked: SlidingAsked, span: { readonly after: number; readonl
   const { timelineLimit } = sliding.config
   if (timelineLimit <= 0) return undefined
   const slice = timelineSlice(view, span, timelineLimit, timelineChoice(request))
-  return { ...slice, limited: slice.leftOut || (span.after === 0 && hasOlder(view.room, null, slice.start)) }
+  return { ...slice, limited: slice.leftOut || (span.after === 0 && hasOlder(view.room, false, slice.start)) }
 }
 
 function timelineParts(asked: SlidingAsked, { timeline, initial }: Span, member: StoredEvent): JsonObject {

@@ -68,6 +68,15 @@ describe('a joined room', () => {
     expect(field(told, 'timeline', 'limited')).toBe(false)
   })
 
+  it('is limited where it is new to a client that has synced before, and something lies before what it is told', async () => {
+    const room = await publicRoom()
+    await say(room, alice, 'all that was said')
+    const filter = { timeline: { types: ['m.room.message'], limit: 10 } }
+    const { room: told } = await slice(room, alice, { filter, isIncremental: true })
+    expect(texts(eventsOf(told, 'timeline'))).toEqual(['all that was said'])
+    expect(field(told, 'timeline', 'limited')).toBe(true)
+  })
+
   it('goes on from where the client was, with nothing twice', async () => {
     const room = await publicRoom()
     const first = await slice(room, alice)
