@@ -103,8 +103,8 @@ function configuration({ folder, name, port, federationPort, cert, key, ca }: Sy
       destination_min_retry_interval: 500,
       destination_max_retry_interval: 1000,
     },
-    // Dehydrated devices.
-    experimental_features: { msc3814_enabled: true },
+    // Dehydrated devices, sticky events.
+    experimental_features: { msc3814_enabled: true, msc4354_enabled: true },
     rc_message: boundless,
     rc_registration: boundless,
     rc_login: { address: boundless, account: boundless, failed_attempts: boundless },
