@@ -87,7 +87,7 @@ const refusedAlways: Readonly<Record<string, string>> = {
   askPolicyServerToSign: '/_matrix/policy/v1/sign',
   queryInfo: '/query/weather',
 }
-const named = (path: string) => path.replace('../', 'test/workerd/')
+const named = (path: string) => path.replace('../', 'test/workerd/').replace('./', 'test/workerd/spec/')
 const sources = Object.entries(
   import.meta.glob<string>(['../**/*.test.ts', '!../{bad-input,spec}/**'], {
     query: '?raw',
