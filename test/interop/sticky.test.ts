@@ -66,4 +66,12 @@ describe.each(everyWay)(told, ({ version, of, from }) => {
     await bob.call('PUT', inRoom(roomId, `/redact/${encodeURIComponent(slip)}/slip${++transactions}`), {})
     await vi.waitFor(async () => expect((await sticky(alice, roomId)).map(bodyOf)).not.toContain('a slip'), patience)
   })
+
+  // Synapse 1.163 has this the other way round only together with what is said next.
+  test.runIf(of === 'Hearth')('who comes later hears of what is sticky', async () => {
+    const later = await createRoom(alice, { preset: 'public_chat', room_version: version })
+    await stick(alice, later, 'still so')
+    await join(bob, later, alice)
+    await vi.waitFor(async () => expect((await sticky(bob, later)).map(bodyOf)).toContain('still so'), patience)
+  })
 })

@@ -34,6 +34,12 @@ export interface ServerNews {
 /** More events than this of one stay behind, a server gets the newest alone: they lead it to the rest. */
 const maxBehind = 50
 
+/**
+ * A server that has just joined may not take anything yet: it reads the answer to its join, and drops what is of a room that it
+ * does not know (so Synapse does). What nothing else would lead it to is told to it again after this, in milliseconds.
+ */
+const arrival = 3_000
+
 /** Live events that we send: made here, or let in by us as resident server (`relayed`). */
 const ours = "(substr(sender, instr(sender, ':') + 1) = ? OR pos IN (SELECT pos FROM relayed))"
 
@@ -102,7 +108,9 @@ export class NewsForServers {
     const others = newcomers ? destinations.filter((server) => !newcomers.servers.includes(server)) : destinations
     if (others.length > 0) await this.#tell({ roomId, after, pos, destinations: others })
     if (newcomers) {
-      await this.#tell({ roomId, after: newcomers.after, pos, destinations: newcomers.servers, again: true })
+      const news = { roomId, after: newcomers.after, pos, destinations: newcomers.servers, again: true }
+      await this.#tell(news)
+      setTimeout(() => void this.#tell(news).catch(() => undefined), arrival)
     }
     this.#told = pos
   }
