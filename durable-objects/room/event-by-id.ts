@@ -5,6 +5,7 @@ import type { UserId } from '#protocol/identifiers/user-id.ts'
 
 import { timelineEventBundled } from './bundled-events.ts'
 import type { ClientEvent } from './client-event.ts'
+import { redactsUnknown } from './redaction-effect.ts'
 import { viewIfInside } from './room-access.ts'
 import type { Room } from './room.ts'
 import { hasSticky, stickyUntilOf } from './sticky/sticky-rows.ts'
@@ -23,7 +24,11 @@ export interface EventRequest {
 export function eventById(room: Room, request: EventRequest, now: number): Outcome<{ event: ClientEvent }> {
   const view = viewIfInside(room, request.reader)
   const { deviceId, ignoredUsers = [] } = request
-  const event = view && (shownEvent(view, request.eventId, ignoredUsers) ?? stickyEvent(view, request, now))
+  const event =
+    view &&
+    (shownEvent(view, request.eventId, ignoredUsers) ??
+      stickyEvent(view, request, now) ??
+      earlyRedaction(view, request))
   if (!event) return fail('unknown_event')
   return { ok: true, event: timelineEventBundled(view, event, { now, deviceId, withRoomId: true, ignoredUsers }) }
 }
@@ -37,6 +42,13 @@ function stickyEvent(view: View, { eventId, ignoredUsers = [] }: EventRequest, n
   const event = standing.kind === 'joined' && hasSticky(room, now) ? room.reader.eventById(eventId) : undefined
   if (event?.outcome !== outcomes.accepted || stickyUntilOf(room, event, now) === undefined) return undefined
   return view.isOver(event) || isHiddenSender(event, ignoredUsers) ? undefined : event
+}
+
+/** A redaction that no timeline shows, since what it redacts has not come. Who was given its ID may ask for it all the same. */
+function earlyRedaction(view: View, { eventId, ignoredUsers = [] }: EventRequest): StoredEvent | undefined {
+  const event = view.room.reader.eventById(eventId)
+  if (!event || !redactsUnknown(view.room, event) || isHiddenSender(event, ignoredUsers)) return undefined
+  return view.mayKnowOf(event) && !view.isOver(event) ? event : undefined
 }
 
 /** The same, unless it is by somebody whom the reader ignores. Spec: client-server-api/#ignoring-users. */

@@ -19,6 +19,11 @@ export function takesEffect(room: Room, target: StoredEvent, redaction: StoredEv
   return canRedact(powerLevelsOf(rules, stateLookup(room, redaction.stateBefore)), redaction.sender, target.sender)
 }
 
+/** A redaction of what is not here, or not yet: who has its ID, and may see its time, may ask for it. */
+export function redactsUnknown(room: Room, { type, pdu: { redacts } }: StoredEvent): boolean {
+  return type === 'm.room.redaction' && redacts !== undefined && room.reader.eventById(redacts) === undefined
+}
+
 /** A redaction of what is not here, or not the sender's to redact. Who sent it sees it: their client waits for it. */
 export function isWithheld(room: Room, event: StoredEvent, reader: UserId): boolean {
   if (event.type !== 'm.room.redaction' || room.reader.rules.specialRedactionRule || event.sender === reader)

@@ -56,7 +56,7 @@ describe.each(['3', '10', '11', '12'] as const)('in room version %s', (version) 
   const history = async (roomId: string) =>
     (await ok(alice.get<{ chunk: ClientEvent[] }>(at(roomId, '/messages?dir=b&limit=50')))).chunk
   const idsIn = async (roomId: string) => (await history(roomId)).map(({ event_id: id }) => id)
-  const eventOf = (roomId: string, id: string) => alice.get(at(roomId, `/event/${encodeURIComponent(id)}`))
+  const eventOf = (roomId: string, id: string) => alice.get<ClientEvent>(at(roomId, `/event/${encodeURIComponent(id)}`))
 
   test('one of somebody else’s words', async () => {
     const { roomId, redaction, sends } = await roomWithGuest()
@@ -82,6 +82,9 @@ describe.each(['3', '10', '11', '12'] as const)('in room version %s', (version) 
     const shown = await idsIn(roomId)
     expect(shown).not.toContain(first.event_id)
     expect(shown).not.toContain(second.event_id)
+    // Who knows of it may ask: its ID was given to somebody.
+    const asked = await ok(eventOf(roomId, second.event_id))
+    expect(asked).toMatchObject({ type: 'm.room.redaction', event_id: second.event_id })
   })
 
   test('one that came before what it redacts is seen when that has come', async () => {
